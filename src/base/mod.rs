@@ -1,0 +1,20 @@
+//! Ground floor: identifiers, digests, canonical bytes, seeds, parameter values, diagnostics.
+//!
+//! Pure values only. Nothing here touches a file, the clock, a thread or the environment, and nothing here knows any
+//! other module of this crate; every other module may use it.
+
+mod artifact;
+mod canon;
+mod diagnostic;
+mod digest;
+mod ids;
+mod seed;
+mod value;
+
+pub use artifact::{ArtifactType, ArtifactTypeError};
+pub use canon::Canon;
+pub use diagnostic::{Diagnostic, Position, SourceText, did_you_mean};
+pub use digest::{Digest, DigestError, Hasher};
+pub use ids::{RunId, StageId};
+pub use seed::Seed;
+pub use value::Value;

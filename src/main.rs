@@ -1,0 +1,3 @@
+//! The `pipeline` binary: see [`toolexpander::cli`].
+
+fn main() {}

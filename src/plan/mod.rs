@@ -1,0 +1,1 @@
+//! The plan: graph, keys, what is a hit and what must run.

@@ -1,0 +1,1 @@
+//! Reports: run results as text and JSON.

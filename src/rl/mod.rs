@@ -1,0 +1,1 @@
+//! Reinforcement-learning formulas, one a file.

@@ -1,0 +1,1 @@
+//! Which stage may begin next: a pure state machine.

@@ -1,0 +1,1 @@
+//! Pipeline and stage files: parsed, checked, expanded.

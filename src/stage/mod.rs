@@ -1,0 +1,1 @@
+//! Stage kinds: what the built-in stages do.

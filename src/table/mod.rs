@@ -1,0 +1,1 @@
+//! Tables: Arrow schemas, rows, deterministic Parquet bytes.

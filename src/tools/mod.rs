@@ -1,0 +1,1 @@
+//! Tool calls: parsing, matching, executing, rewarding.
