@@ -3,5 +3,6 @@
 pub mod keeper;
 mod log;
 mod process;
+mod publish;
 mod render;
 pub mod signals;
