@@ -69,7 +69,11 @@ fn equal_bytes_upstream_stop_the_wave() {
     let project = chain();
     project.executed(&[]);
     // Another text of the same length: the last stage's input differs, its output would not; upper case is the same.
-    assert_eq!(project.executed(&["--set", "first.text=ONE"]), 2, "`second` yields the same bytes, so `third` is a hit");
+    assert_eq!(
+        project.executed(&["--set", "first.text=ONE"]),
+        2,
+        "`second` yields the same bytes, so `third` is a hit"
+    );
 }
 
 #[test]
