@@ -12,18 +12,18 @@ use petgraph::{
 };
 
 use crate::{
-    base::{ArtifactType, Diagnostic, Digest, Seed, StageId, Value},
-    plan::{Facts, Numerics},
-    spec::{Expanded, KindFile, KindManifest, Resources},
+    base::{ArtifactType, Digest, Seed, StageId, Value},
+    plan::Numerics,
+    spec::{KindFile, KindManifest, Resources},
 };
 
 /// Every stage to be done, producers before consumers. What several variants need alike is one node.
 #[derive(Clone, Debug)]
 pub struct Graph {
-    pipeline: String,
-    variants: Vec<String>,
+    pub(super) pipeline: String,
+    pub(super) variants: Vec<String>,
     /// Node indices are topological positions.
-    graph: DiGraph<PlannedStage, ()>,
+    pub(super) graph: DiGraph<PlannedStage, ()>,
 }
 
 /// One stage to be done.
@@ -101,16 +101,25 @@ pub struct InputEdge {
     pub port: String,
 }
 
-impl Graph {
-    /// Plans an expanded pipeline.
-    ///
-    /// # Errors
-    /// A file cannot be read.
-    pub fn build(expanded: &Expanded, facts: &dyn Facts) -> Result<Self, Vec<Diagnostic>> {
-        let _ = (expanded, facts);
-        Err(Vec::new())
+impl PlannedStage {
+    /// Returns the contents of its inputs as [`resolved_key`](crate::plan::resolved_key) takes them; `None` if `digest_of`
+    /// does not know one of them.
+    pub fn input_digests(
+        &self,
+        digest_of: impl Fn(&InputEdge) -> Option<Digest>,
+    ) -> Option<BTreeMap<String, Vec<(String, Digest)>>> {
+        self.inputs
+            .iter()
+            .map(|(port, edges)| {
+                let items: Option<Vec<_>> =
+                    edges.iter().map(|edge| Some((edge.label.clone(), digest_of(edge)?))).collect();
+                Some((port.clone(), items?))
+            })
+            .collect()
     }
+}
 
+impl Graph {
     /// Returns the pipeline's name.
     pub fn pipeline(&self) -> &str {
         &self.pipeline
@@ -158,5 +167,21 @@ impl Graph {
             self.graph.neighbors_directed(NodeIndex::new(index), Direction::Outgoing).map(NodeIndex::index).collect();
         dependents.sort_unstable();
         dependents
+    }
+
+    /// Returns the stages that a person means by `name`: the one with this id, or all with this name, with the name of a
+    /// loop's stage in any iteration.
+    pub fn find(&self, name: &str) -> Vec<usize> {
+        let by = |fits: &dyn Fn(&PlannedStage) -> bool| -> Vec<usize> {
+            self.stages().enumerate().filter(|(_, stage)| fits(stage)).map(|(index, _)| index).collect()
+        };
+        let mut found = by(&|stage| stage.id.as_str() == name);
+        if found.is_empty() {
+            found = by(&|stage| stage.name == name);
+        }
+        if found.is_empty() {
+            found = by(&|stage| stage.name.split_once('[').is_some_and(|(head, _)| head == name));
+        }
+        found
     }
 }

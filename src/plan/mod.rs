@@ -5,6 +5,7 @@
 //! the leaves in which two keys differ. Pure: digests of files come through [`Facts`], results through [`Results`].
 //! Knows `spec` and `record`; called by `engine` and the faces.
 
+mod build;
 mod decide;
 mod explain;
 mod facts;
@@ -12,7 +13,7 @@ mod graph;
 mod key;
 
 pub use crate::spec::Resources;
-pub use decide::{Decision, Results, decide};
+pub use decide::{Decision, Results, decide, reason_to_run};
 pub use explain::{Change, explain, nearest_change};
 pub use facts::{Facts, Numerics};
 pub use graph::{FileOrigin, Graph, InputEdge, PlannedFile, PlannedStage};

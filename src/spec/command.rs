@@ -1,5 +1,9 @@
 //! Placeholders in the arguments of a command: `{inputs.PORT}`, `{outputs.PORT}`, `{files.NAME}`, `{params.NAME}`, `{seed}`.
 
+use std::ops::Range;
+
+use crate::spec::reader::{Report, Table, suggestion};
+
 /// A part of one argument.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Piece {
@@ -73,4 +77,54 @@ pub fn pieces(argument: &str) -> Result<Vec<Piece>, PlaceholderError> {
         pieces.push(Piece::Text(literal));
     }
     Ok(pieces)
+}
+
+/// Reports arguments that name what is not there. `known` says of a placeholder whether it names something, and what else
+/// it could name.
+pub(super) fn check_arguments<'k>(
+    report: &mut Report,
+    owner: &Table<'_, '_>,
+    arguments: &[(&str, Range<usize>)],
+    known: impl Fn(&Piece) -> (bool, Vec<&'k str>),
+) {
+    if arguments.is_empty() {
+        let span = owner.get("command").map_or_else(|| owner.span.clone(), |item| item.span());
+        let message = format!("`command` of {} is empty", owner.what);
+        report.add("bad-command", span, message).label = Some("expected the program and its arguments".to_owned());
+    }
+    for (argument, span) in arguments {
+        let pieces = match pieces(argument) {
+            Ok(pieces) => pieces,
+            Err(error) => {
+                let help = match &error {
+                    PlaceholderError::Unknown(word) => {
+                        suggestion(word, ["inputs.PORT", "outputs.PORT", "files.NAME", "params.NAME", "seed"])
+                    }
+                    _ => Some("a literal brace is written twice: `{{`, `}}`".to_owned()),
+                };
+                report.add("bad-placeholder", span.clone(), error.to_string()).help = help;
+                continue;
+            }
+        };
+        for piece in &pieces {
+            let (found, words) = known(piece);
+            if found {
+                continue;
+            }
+            let (word, what) = match piece {
+                Piece::Input(name) => (name.as_str(), "input"),
+                Piece::Output(name) => (name.as_str(), "output"),
+                Piece::File(name) => (name.as_str(), "file"),
+                Piece::Param(name) => (name.as_str(), "parameter"),
+                Piece::Seed | Piece::Text(_) => {
+                    let message = "the seed is used, but is not part of the key".to_owned();
+                    report.add("bad-placeholder", span.clone(), message).help =
+                        Some("write `seeded = true`".to_owned());
+                    continue;
+                }
+            };
+            let message = format!("{} has no {what} `{word}`", owner.what);
+            report.unknown("bad-placeholder", span.clone(), message, word, words);
+        }
+    }
 }

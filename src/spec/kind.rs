@@ -228,7 +228,7 @@ pub struct Kind {
 /// The kinds that a pipeline can use, by name. The generic kind `command` is always among them.
 #[derive(Clone, Debug)]
 pub struct Kinds {
-    kinds: BTreeMap<String, Kind>,
+    kinds: BTreeMap<String, Arc<Kind>>,
 }
 
 impl Default for Kinds {
@@ -241,7 +241,7 @@ impl Kinds {
     /// Returns the set that holds `command` only.
     pub fn new() -> Self {
         let command = Kind { manifest: Arc::new(KindManifest::generic_command()), files: BTreeMap::new() };
-        Self { kinds: BTreeMap::from([(COMMAND_KIND.to_owned(), command)]) }
+        Self { kinds: BTreeMap::from([(COMMAND_KIND.to_owned(), Arc::new(command))]) }
     }
 
     /// Adds a kind; one of the same name added before is replaced, so that a project overrides shipped kinds.
@@ -268,12 +268,12 @@ impl Kinds {
         if !missing.is_empty() {
             return Err(missing);
         }
-        self.kinds.insert(manifest.name.clone(), Kind { manifest: Arc::new(manifest), files });
+        self.kinds.insert(manifest.name.clone(), Arc::new(Kind { manifest: Arc::new(manifest), files }));
         Ok(())
     }
 
     /// Returns the kind called `name`.
-    pub fn get(&self, name: &str) -> Option<&Kind> {
+    pub fn get(&self, name: &str) -> Option<&Arc<Kind>> {
         self.kinds.get(name)
     }
 
@@ -283,7 +283,7 @@ impl Kinds {
     }
 
     /// Returns the kinds, sorted by name.
-    pub fn iter(&self) -> impl Iterator<Item = &Kind> {
+    pub fn iter(&self) -> impl Iterator<Item = &Arc<Kind>> {
         self.kinds.values()
     }
 }

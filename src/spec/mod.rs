@@ -8,6 +8,7 @@
 //! first the frame (what stages, loops and ablations there are), then each stage's `with` by the manifest of its kind.
 
 mod ablation;
+mod body;
 mod check;
 mod command;
 mod expand;

@@ -56,10 +56,9 @@ impl Spec {
 #[derive(Debug)]
 pub(crate) struct Stage {
     pub(crate) name: String,
-    pub(crate) name_span: Range<usize>,
     /// The loop that it stands in.
     pub(crate) owner: Option<usize>,
-    pub(crate) kind: Kind,
+    pub(crate) kind: Arc<Kind>,
     /// Whether it looks across variants: instantiated once.
     pub(crate) global: bool,
     /// Whether the seed is part of its key.
@@ -186,7 +185,6 @@ pub(crate) enum Across {
 /// One loop of the file.
 #[derive(Clone, Debug)]
 pub(crate) struct Loop {
-    pub(crate) name: String,
     pub(crate) times: u32,
     pub(crate) carries: Vec<Carry>,
 }
@@ -194,7 +192,6 @@ pub(crate) struct Loop {
 /// An artifact handed from one iteration to the next.
 #[derive(Clone, Debug)]
 pub(crate) struct Carry {
-    pub(crate) name: String,
     /// What iteration 1 gets: from outside the loop.
     pub(crate) first: Origin,
     /// What later ones get: from inside the loop, one iteration before.
@@ -225,30 +222,4 @@ pub(crate) enum Change {
     Times { owner: usize, times: u32 },
     /// The pipeline's seed.
     Seed(u64),
-}
-
-use crate::spec::Override;
-impl Spec {
-    /// Reads a pipeline file, with changes from the command line applied.
-    ///
-    /// # Errors
-    /// Every mistake of the file and of the changes, in the order of the text.
-    pub fn parse(
-        source: &SourceText,
-        kinds: &crate::spec::Kinds,
-        sets: &[Override],
-    ) -> Result<Self, Vec<crate::base::Diagnostic>> {
-        let _ = (source, kinds, sets);
-        Err(Vec::new())
-    }
-}
-impl KindManifest {
-    /// Reads the `stage.toml` of the kind `name`.
-    ///
-    /// # Errors
-    /// Every mistake of the file, in the order of the text.
-    pub fn parse(name: &str, source: &SourceText) -> Result<Self, Vec<crate::base::Diagnostic>> {
-        let _ = (name, source);
-        Err(Vec::new())
-    }
 }

@@ -1,6 +1,6 @@
 //! Reading spanned TOML tables: typed look-ups that report what they do not like and go on.
 
-use std::ops::Range;
+use std::{collections::BTreeSet, fmt, ops::Range};
 
 use toml::{
     Spanned,
@@ -9,20 +9,42 @@ use toml::{
 
 use crate::base::{Diagnostic, SourceText, Value, did_you_mean};
 
+/// The code of mistakes in the TOML itself.
+const SYNTAX: &str = "toml-syntax";
+
 /// The mistakes found so far in one text.
 pub(super) struct Report {
     source: SourceText,
     diagnostics: Vec<Diagnostic>,
+    /// Added to every place: where the text that is read begins inside the source.
+    shift: usize,
+    /// What was inserted into the text to read on after a syntax error: where, and how many bytes.
+    patches: Vec<(usize, usize)>,
 }
 
 impl Report {
     pub(super) fn new(source: &SourceText) -> Self {
-        Self { source: source.clone(), diagnostics: Vec::new() }
+        Self::shifted(source, 0)
+    }
+
+    /// Reports on a text that begins at byte `shift` of the source.
+    pub(super) fn shifted(source: &SourceText, shift: usize) -> Self {
+        Self { source: source.clone(), diagnostics: Vec::new(), shift, patches: Vec::new() }
+    }
+
+    /// Returns the place in the source that a place in the text that is read stands for.
+    pub(super) fn place(&self, span: Range<usize>) -> Range<usize> {
+        let back = |offset: usize| {
+            let inserted = self.patches.iter().take_while(|(at, _)| *at < offset);
+            offset - inserted.map(|(at, bytes)| (*bytes).min(offset - at)).sum::<usize>() + self.shift
+        };
+        back(span.start)..back(span.end)
     }
 
     /// Notes a mistake and returns it for a label or help to be added.
     pub(super) fn add(&mut self, code: &'static str, span: Range<usize>, message: String) -> &mut Diagnostic {
         let source = self.source.clone();
+        let span = self.place(span);
         self.diagnostics.push(Diagnostic { code, message, source, span, label: None, help: None });
         let last = self.diagnostics.len() - 1;
         &mut self.diagnostics[last]
@@ -46,19 +68,35 @@ impl Report {
         self.add(code, span, message).help = help;
     }
 
+    /// Returns the text that is reported on.
+    pub(super) fn source(&self) -> &SourceText {
+        &self.source
+    }
+
     pub(super) fn is_empty(&self) -> bool {
         self.diagnostics.is_empty()
     }
 
-    /// Returns the mistakes in the order of the text, those of other texts last.
+    /// Returns the mistakes in the order of the text, those of other texts last. On a line that is no TOML, that is the
+    /// only mistake: whatever else seems wrong there follows from it.
     pub(super) fn finish(mut self) -> Vec<Diagnostic> {
         let own = self.source.name();
+        let line = |diagnostic: &Diagnostic| self.source.position(diagnostic.span.start).line;
+        let broken: BTreeSet<usize> = self.diagnostics.iter().filter(|it| it.code == SYNTAX).map(line).collect();
+        if !broken.is_empty() {
+            self.diagnostics.retain(|it| it.code == SYNTAX || it.source.name() != own || !broken.contains(&line(it)));
+        }
         self.diagnostics.sort_by(|a, b| {
             let key = |it: &Diagnostic| (it.source.name() != own, it.span.start, it.span.end);
             key(a).cmp(&key(b)).then_with(|| a.message.cmp(&b.message))
         });
-        self.diagnostics
-            .dedup_by(|a, b| a.span == b.span && a.message == b.message && a.source.name() == b.source.name());
+        self.diagnostics.dedup_by(|a, b| {
+            a.source.name() == b.source.name()
+                && (a.span == b.span && a.message == b.message
+                    || a.code == SYNTAX
+                        && b.code == SYNTAX
+                        && self.source.position(a.span.start).line == self.source.position(b.span.start).line)
+        });
         self.diagnostics
     }
 }
@@ -104,10 +142,31 @@ pub(super) fn type_name(value: &DeValue<'_>) -> &'static str {
     }
 }
 
-/// A table with the words to speak of it: "stage `train`".
+/// The words to speak of a table with.
+#[derive(Clone, Copy)]
+pub(super) enum What<'t> {
+    /// "this file"
+    Plain(&'static str),
+    /// "stage `train`"
+    Named(&'static str, &'t str),
+    /// "`resources` of stage `train`"
+    Part(&'t str, &'static str, &'t str),
+}
+
+impl fmt::Display for What<'_> {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Plain(words) => formatter.write_str(words),
+            Self::Named(noun, name) => write!(formatter, "{noun} `{name}`"),
+            Self::Part(part, noun, name) => write!(formatter, "`{part}` of {noun} `{name}`"),
+        }
+    }
+}
+
+/// A table with the words to speak of it.
 pub(super) struct Table<'t, 'i> {
     pub(super) table: &'t DeTable<'i>,
-    pub(super) what: &'t str,
+    pub(super) what: What<'t>,
     /// Where to point when something is missing: mostly the table's key.
     pub(super) span: Range<usize>,
 }
@@ -302,19 +361,54 @@ pub(super) fn plain(report: &mut Report, item: &Item<'_>) -> Option<Value> {
     }
 }
 
-/// Parses a text into a table; syntax errors go to the report, what could be read is returned.
-pub(super) fn document<'i>(report: &mut Report, text: &'i str) -> DeTable<'i> {
+/// Parses a text into a table. Syntax errors go to the report; where what is left is no sound basis to look for other
+/// mistakes, there is no table. `patched` is room for a corrected text to read on with.
+pub(super) fn document<'i>(report: &mut Report, text: &'i str, patched: &'i mut String) -> Option<DeTable<'i>> {
     let (table, errors) = DeTable::parse_recoverable(text);
+    if errors.is_empty() {
+        return Some(table.into_inner());
+    }
+    patched.push_str(text);
+    patch(report, patched);
+    let (table, mut errors) = DeTable::parse_recoverable(patched);
+    errors.sort_by_key(|error| error.span().map_or(patched.len(), |span| span.start));
     for error in errors {
-        let span = error.span().unwrap_or(text.len()..text.len());
+        let span = error.span().unwrap_or(patched.len()..patched.len());
         let message = error.message();
         if message == "duplicate key" {
-            let word = text.get(span.clone()).unwrap_or_default();
+            let word = patched.get(span.clone()).unwrap_or_default();
             let message = format!("`{word}` is defined twice");
             report.add("duplicate-key", span, message).help = Some("keep one of the two".to_owned());
-        } else {
-            report.add("toml-syntax", span, message.to_owned());
+            continue;
+        }
+        let is_about_a_value = message.starts_with("invalid ") || message.starts_with("string values must be quoted");
+        report.add(SYNTAX, span, message.to_owned());
+        if !is_about_a_value {
+            // Brackets do not match: everything after this place may have been read as something else.
+            return None;
         }
     }
-    table.into_inner()
+    Some(table.into_inner())
+}
+
+/// Reports keys without a value and headers without their `]`, and inserts what is missing, so that they do not hide what
+/// follows.
+fn patch(report: &mut Report, text: &mut String) {
+    const MOST: usize = 50;
+    while report.patches.len() < MOST {
+        let (_, errors) = DeTable::parse_recoverable(text);
+        // The parser goes through the text once, so the first such error lies behind the patches made so far.
+        let next = errors.iter().find_map(|error| {
+            let (insertion, message) = match error.message() {
+                it if it.starts_with("unclosed table") => ("]", "table header without its `]`"),
+                it if it.starts_with("key with no value") => ("=0", "key without a value, expected `=`"),
+                _ => return None,
+            };
+            Some((error.span()?.start, insertion, message))
+        });
+        let Some((at, insertion, message)) = next else { break };
+        report.add(SYNTAX, at..at, message.to_owned());
+        text.insert_str(at, insertion);
+        report.patches.push((at, insertion.len()));
+    }
 }
