@@ -1,1 +1,12 @@
-//! Language models: load, sample, train.
+//! Language models: load, save, tokenise, sample, train.
+//!
+//! The Llama family for now. Everything here works on plain values (`Config`, `Weights`, `Tokenizer`) in memory; files
+//! are read and written by the loaders only. Nothing here knows stages, the store or the pipeline.
+
+mod config;
+mod error;
+mod weights;
+
+pub use config::{Config, Llama3RopeScaling};
+pub use error::LmError;
+pub use weights::{Parameter, Weights};
