@@ -11,6 +11,7 @@ mod error;
 mod kind;
 mod mine_hard;
 pub mod shipped;
+mod training;
 
 use camino::Utf8Path;
 
