@@ -1,1 +1,8 @@
-//! The engine: runs planned stages as child processes; emits events and prints nothing.
+//! Runs planned stages as child processes and says what happens as `record::RunEvent`s. Prints nothing.
+
+pub mod keeper;
+mod log;
+mod process;
+mod publish;
+mod render;
+pub mod signals;

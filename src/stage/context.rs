@@ -281,6 +281,11 @@ impl<'a> StageCtx<'a> {
         (self.emit)(StageEvent::Log { message: message.into() });
     }
 
+    /// Says a fact that later executions of the same stage must meet again.
+    pub fn fact(&mut self, name: &str, value: impl ToString) {
+        (self.emit)(StageEvent::Fact { name: name.to_owned(), value: value.to_string() });
+    }
+
     /// Checks that every output is there.
     pub(super) fn check_outputs(&self) -> Result<(), StageError> {
         for (port, slot) in &self.request.outputs {

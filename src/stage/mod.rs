@@ -8,6 +8,7 @@
 mod compare;
 mod context;
 mod error;
+mod fetch;
 mod kind;
 mod mine_hard;
 pub mod shipped;
@@ -17,6 +18,7 @@ use camino::Utf8Path;
 
 pub use context::{Source, StageCtx};
 pub use error::StageError;
+pub use fetch::Fetched;
 pub use kind::BuiltinKind;
 
 use crate::record::StageEvent;
