@@ -79,6 +79,14 @@ pub enum LmError {
         /// The shape that it should have.
         expected: Vec<usize>,
     },
+    /// A file holds a tensor that the configuration does not know, so the model would compute something else without it.
+    #[error("{path} holds the tensor `{tensor}`, which a model of its configuration does not have")]
+    UnexpectedTensor {
+        /// The file.
+        path: Utf8PathBuf,
+        /// The tensor's name.
+        tensor: String,
+    },
     /// A tensor has another shape than the configuration says.
     #[error("{path}: the tensor `{tensor}` has the shape {found:?}; its configuration asks for {expected:?}")]
     TensorShape {

@@ -7,11 +7,16 @@ mod bpe;
 mod chat;
 mod config;
 mod error;
+mod folder;
+mod model;
+mod random;
+mod safetensors;
 mod tokenizer;
 mod weights;
 
 pub use chat::{ChatMessage, ChatTemplate};
 pub use config::{Config, Llama3RopeScaling};
 pub use error::LmError;
+pub use model::LanguageModel;
 pub use tokenizer::Tokenizer;
 pub use weights::{Parameter, Weights};

@@ -249,8 +249,7 @@ impl Tokenizer {
             ignore_merges: false,
         };
         let config = tokenizer_config(CHATML, &[("bos_token", 0), ("eos_token", 2), ("pad_token", 0)], tokens);
-        let files = [(TOKENIZER, tokenizer.to_json()), (TOKENIZER_CONFIG, config)];
-        Self::from_files(files.map(|(name, text)| (name.to_owned(), text)).into(), "the trained tokenizer")
+        Self::from_files(files(tokenizer.to_json(), config), "the trained tokenizer")
     }
 
     /// Counts the words of `texts` as the tokenizer splits them, spelled in the byte alphabet.
