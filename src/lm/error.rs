@@ -179,6 +179,14 @@ pub enum LmError {
         /// The value.
         value: f64,
     },
+    /// A parameter has no gradient: some operation on the way to the loss has no backward.
+    #[error(
+        "the parameter `{parameter}` has no gradient: the loss does not depend on it, or an operation cuts the graph"
+    )]
+    NoGradient {
+        /// The parameter.
+        parameter: String,
+    },
     /// A tensor operation failed.
     #[error("failed to {action}")]
     Tensor {
