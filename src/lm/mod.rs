@@ -8,6 +8,7 @@ mod chat;
 mod config;
 mod error;
 mod folder;
+pub mod gguf;
 mod model;
 mod random;
 pub mod reference;

@@ -2,7 +2,7 @@
 //!
 //! Plain and slow on purpose: one sequence at a time, no cache, no fused operation. The native engine is tested against it,
 //! and it runs wherever candle runs. It must only use operations that have a backward: candle's fused `softmax_last_dim`,
-//! `rms_norm`, `rope` and `silu`-like kernels cut the graph without an error, which [`Reference::gradients`] would report.
+//! `rms_norm`, `rope` and `sdpa` cut the graph without an error; [`Reference::gradients`] reports a parameter that was cut off.
 
 use std::collections::BTreeMap;
 
