@@ -40,8 +40,12 @@ fn word(status: StageStatus) -> &'static str {
 
 /// Returns a plan: every stage with `hit`, `run` and the reason, or `waits`, and the counts.
 pub fn plan_text(report: &RunReport) -> String {
-    let mut table =
-        TextTable::new(&[("plan", Align::Left), ("stage", Align::Left), ("kind", Align::Left), ("reason", Align::Left)]);
+    let mut table = TextTable::new(&[
+        ("plan", Align::Left),
+        ("stage", Align::Left),
+        ("kind", Align::Left),
+        ("reason", Align::Left),
+    ]);
     for stage in &report.stages {
         table.row([word(stage.status), &name(stage), &stage.kind, &stage.reason]);
     }

@@ -22,7 +22,8 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
 ];
 
 /// What pure floors must not name.
-const WORLD: &[&str] = &["std::fs", "fs_err", "std::process", "std::env", "std::thread", "SystemTime", "Instant::now", "candle_"];
+const WORLD: &[&str] =
+    &["std::fs", "fs_err", "std::process", "std::env", "std::thread", "SystemTime", "Instant::now", "candle_"];
 
 fn sources(folder: &Path, found: &mut Vec<(String, String)>) {
     for entry in fs::read_dir(folder).expect("a source folder is readable") {
@@ -53,8 +54,7 @@ fn modules() -> BTreeMap<String, Vec<(String, String)>> {
 /// The names of modules that a line of code mentions as `crate::NAME`, also inside `use crate::{…}` groups.
 fn mentioned(text: &str) -> Vec<String> {
     let mut names = Vec::new();
-    let code: String =
-        text.lines().filter(|line| !line.trim_start().starts_with("//")).collect::<Vec<_>>().join("\n");
+    let code: String = text.lines().filter(|line| !line.trim_start().starts_with("//")).collect::<Vec<_>>().join("\n");
     for (index, _) in code.match_indices("crate::") {
         if code[..index].ends_with(|before: char| before.is_alphanumeric() || before == '_' || before == '$') {
             continue;
