@@ -151,7 +151,7 @@ impl Bars {
                 }
                 running.describe("");
             }
-            StageEvent::Log { .. } => {}
+            StageEvent::Log { .. } | StageEvent::Fact { .. } => {}
         }
     }
 }

@@ -4,12 +4,14 @@ use std::io::{self, Read, Seek, SeekFrom};
 
 use camino::Utf8Path;
 
-use crate::record::StageEvent;
+use crate::{base::Digest, record::StageEvent};
 
 /// Bytes of a log's end that are looked at.
 const TAIL_BYTES: u64 = 16 * 1024;
 /// Characters of one line that are shown.
 const LINE_CHARACTERS: usize = 500;
+/// Bytes of a stage's name that go into a file name unhashed.
+const NAME_BYTES: usize = 200;
 /// Bytes of one event line; a longer one is cut there, so that a program without line ends cannot fill the memory.
 const EVENT_BYTES: usize = 64 * 1024;
 
@@ -34,6 +36,26 @@ pub(super) fn tail(path: &Utf8Path, count: usize) -> io::Result<Vec<String>> {
     }
     let first = lines.len().saturating_sub(count);
     Ok(lines[first..].iter().map(|line| shown(line)).collect())
+}
+
+/// Returns the name of the log of the stage called `id`: distinct stages have distinct names, and letters, digits, brackets
+/// and `=` stay as they are.
+pub fn log_file_name(id: &str) -> String {
+    let mut name = String::with_capacity(id.len() + 4);
+    for byte in id.bytes() {
+        match byte {
+            b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'-' | b'_' | b'.' | b'[' | b']' | b'=' | b'@' => {
+                name.push(byte.into())
+            }
+            b' ' => name.push('+'),
+            other => name.push_str(&format!("%{other:02X}")),
+        }
+    }
+    if name.len() > NAME_BYTES {
+        name.truncate(NAME_BYTES);
+        name.push_str(&Digest::of(id.as_bytes()).short());
+    }
+    name + ".log"
 }
 
 /// Cuts a line to a length for people and takes out what would move a terminal's cursor.
@@ -143,6 +165,15 @@ mod tests {
         assert_eq!(tail(&path, 4).unwrap(), ["line 4999", "100%", "[31mred", "whole"]);
         let many = tail(&path, 100_000).unwrap();
         assert!(many[0].starts_with("line ") && many.len() < 2000, "a cut first line is left out");
+    }
+
+    #[test]
+    fn log_names_are_file_names_and_distinct() {
+        assert_eq!(log_file_name("train[2] @ kl=on seed=1"), "train[2]+@+kl=on+seed=1.log");
+        assert_eq!(log_file_name("a/b+c"), "a%2Fb%2Bc.log");
+        let long = "x".repeat(300);
+        assert!(log_file_name(&long).len() < 255);
+        assert_ne!(log_file_name(&long), log_file_name(&(long.clone() + "y")));
     }
 
     #[test]

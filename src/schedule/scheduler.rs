@@ -31,7 +31,7 @@ pub enum Outcome {
 /// How a stage stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum NodeState {
-    /// Something that it needs is not done.
+    /// Something that it needs is not done, or it was set aside.
     Waiting,
     /// It may begin as soon as there is room.
     Ready,
@@ -170,6 +170,25 @@ impl Scheduler {
         self.nodes[index].state = NodeState::Running;
         let demand = self.nodes[index].demand;
         self.machine.take(&demand);
+    }
+
+    /// Sets a ready stage aside because somebody outside this run has to be waited for; it takes no room and hides no other
+    /// stage until [`Scheduler::bring_back`].
+    ///
+    /// # Panics
+    /// The stage is not ready.
+    pub fn set_aside(&mut self, index: usize) {
+        assert_eq!(self.nodes[index].state, NodeState::Ready, "stage {index} is set aside when it is ready");
+        self.ready.remove(&(Reverse(self.nodes[index].height), index));
+        self.nodes[index].state = NodeState::Waiting;
+    }
+
+    /// Makes a stage that was set aside ready again; [`Scheduler::take_ready`] returns it once more. Nothing happens if it
+    /// was skipped meanwhile.
+    pub fn bring_back(&mut self, index: usize) {
+        if self.nodes[index].state == NodeState::Waiting && self.nodes[index].open_deps == 0 {
+            self.make_ready(index);
+        }
     }
 
     /// Notes how a stage ended: a running one, or a ready one that needed not begin. Returns the stages that are skipped

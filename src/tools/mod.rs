@@ -5,6 +5,7 @@
 
 mod call;
 pub mod equality;
+pub mod matching;
 pub mod parse;
 pub mod render;
 pub mod reward;
