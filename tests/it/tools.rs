@@ -1,1 +1,4 @@
-//! Tests of `tools`.
+//! The tools and prompt rooms: parsing, matching, rewarding, executing, generating, rendering.
+
+mod parse;
+mod toolrl;
