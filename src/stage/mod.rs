@@ -11,6 +11,8 @@ mod error;
 mod fetch;
 mod kind;
 mod mine_hard;
+mod prepare_data;
+pub mod samples;
 pub mod shipped;
 
 use camino::Utf8Path;

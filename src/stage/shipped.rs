@@ -27,6 +27,7 @@ macro_rules! shipped {
 pub static KINDS: &[ShippedKind] = shipped! {
     "compare" [],
     "mine-hard" [],
+    "prepare-data" [],
 };
 
 /// Returns the shipped kind called `name`.
