@@ -126,6 +126,14 @@ impl<'a> StageCtx<'a> {
         fs::read_to_string(path).map_err(StageError::io("read", path))
     }
 
+    /// Returns the files below a folder that a source led to, as sorted paths relative to it.
+    ///
+    /// # Errors
+    /// [`StageError::Io`] if it cannot be read, [`StageError::Data`] for a file name that is not UTF-8.
+    pub fn list_files(&self, folder: &Utf8Path) -> Result<Vec<Utf8PathBuf>, StageError> {
+        super::fetch::listing(folder)
+    }
+
     /// Returns all inputs of a port as label and path; empty where an optional port is not connected.
     pub fn inputs(&self, port: &str) -> Vec<(String, Utf8PathBuf)> {
         self.artifacts(port).iter().map(|input| (input.label.clone(), input.path.clone())).collect()

@@ -12,6 +12,8 @@ mod fetch;
 mod import_model;
 mod kind;
 mod mine_hard;
+mod prepare_data;
+pub mod samples;
 pub mod shipped;
 mod training;
 

@@ -28,6 +28,7 @@ pub static KINDS: &[ShippedKind] = shipped! {
     "compare" [],
     "import-model" [],
     "mine-hard" [],
+    "prepare-data" [],
 };
 
 /// Returns the shipped kind called `name`.

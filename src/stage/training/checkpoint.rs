@@ -27,6 +27,8 @@ pub(in crate::stage) struct Checkpoint {
     pub(in crate::stage) updates: u64,
     /// Tokens worked through.
     pub(in crate::stage) tokens: u64,
+    /// Updates that the optimiser's state has seen.
+    pub(in crate::stage) optimizer_steps: u64,
     /// Tables written so far, as Parquet.
     pub(in crate::stage) tables: Vec<Vec<u8>>,
     /// Parameters and optimiser state, in the learner's order.
@@ -39,6 +41,7 @@ struct Header {
     steps: u64,
     updates: u64,
     tokens: u64,
+    optimizer_steps: u64,
     /// Bytes of each table.
     tables: Vec<usize>,
     /// Numbers of each tensor.
@@ -50,6 +53,7 @@ pub(in crate::stage) struct State<'a> {
     pub(in crate::stage) steps: u64,
     pub(in crate::stage) updates: u64,
     pub(in crate::stage) tokens: u64,
+    pub(in crate::stage) optimizer_steps: u64,
     pub(in crate::stage) tables: &'a [Vec<u8>],
     pub(in crate::stage) tensors: &'a [&'a [f32]],
 }
@@ -71,6 +75,7 @@ pub(in crate::stage) fn save(scratch: &Utf8Path, state: &State<'_>) -> Result<()
         steps: state.steps,
         updates: state.updates,
         tokens: state.tokens,
+        optimizer_steps: state.optimizer_steps,
         tables: state.tables.iter().map(Vec::len).collect(),
         tensors: state.tensors.iter().map(|tensor| tensor.len()).collect(),
     };
@@ -147,8 +152,8 @@ fn read(inner: impl Read) -> io::Result<Option<Checkpoint>> {
     if Digest::from_bytes(written) != computed {
         return Ok(None);
     }
-    let Header { steps, updates, tokens, .. } = header;
-    Ok(Some(Checkpoint { steps, updates, tokens, tables, tensors }))
+    let Header { steps, updates, tokens, optimizer_steps, .. } = header;
+    Ok(Some(Checkpoint { steps, updates, tokens, optimizer_steps, tables, tensors }))
 }
 
 /// A stream whose bytes are digested as they pass.
@@ -200,9 +205,11 @@ mod tests {
 
     fn saved(scratch: &Utf8Path) -> Checkpoint {
         let tensors = vec![vec![1.5f32, -0.0, f32::MIN_POSITIVE], vec![], (0u16..40_000).map(f32::from).collect()];
-        let state = Checkpoint { steps: 3, updates: 4, tokens: 5, tables: vec![b"PAR1".to_vec(), vec![]], tensors };
+        let state = Checkpoint { steps: 3, updates: 4, tokens: 5, optimizer_steps: 2, tables: vec![b"PAR1".to_vec(), vec![]], tensors };
         let tensors: Vec<&[f32]> = state.tensors.iter().map(Vec::as_slice).collect();
-        save(scratch, &State { steps: 3, updates: 4, tokens: 5, tables: &state.tables, tensors: &tensors }).unwrap();
+        let saved =
+            State { steps: 3, updates: 4, tokens: 5, optimizer_steps: 2, tables: &state.tables, tensors: &tensors };
+        save(scratch, &saved).unwrap();
         state
     }
 

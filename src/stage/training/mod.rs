@@ -2,4 +2,9 @@
 //! checkpoints. No kind of its own; nothing here is seen outside `stage`.
 
 pub(super) mod checkpoint;
+pub(super) mod learner;
 pub(super) mod order;
+pub(super) mod samples;
+mod threads;
+
+pub(super) use threads::on_threads;
