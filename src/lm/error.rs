@@ -79,6 +79,14 @@ pub enum LmError {
         /// The shape that it should have.
         expected: Vec<usize>,
     },
+    /// A file holds a tensor that the configuration does not know, so the model would compute something else without it.
+    #[error("{path} holds the tensor `{tensor}`, which a model of its configuration does not have")]
+    UnexpectedTensor {
+        /// The file.
+        path: Utf8PathBuf,
+        /// The tensor's name.
+        tensor: String,
+    },
     /// A tensor has another shape than the configuration says.
     #[error("{path}: the tensor `{tensor}` has the shape {found:?}; its configuration asks for {expected:?}")]
     TensorShape {
@@ -170,6 +178,14 @@ pub enum LmError {
         what: String,
         /// The value.
         value: f64,
+    },
+    /// A parameter has no gradient: some operation on the way to the loss has no backward.
+    #[error(
+        "the parameter `{parameter}` has no gradient: the loss does not depend on it, or an operation cuts the graph"
+    )]
+    NoGradient {
+        /// The parameter.
+        parameter: String,
     },
     /// A tensor operation failed.
     #[error("failed to {action}")]
