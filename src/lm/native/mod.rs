@@ -8,6 +8,7 @@
 mod attention;
 mod block;
 mod buffer;
+mod engine;
 mod head;
 mod lanes;
 mod layout;
@@ -17,3 +18,5 @@ mod pass;
 mod shape;
 mod threads;
 mod weights;
+
+pub(crate) use engine::Engine;

@@ -19,6 +19,8 @@ pub(super) struct Pass {
     head: Head,
     angles: Angles,
     packed: Packed,
+    /// The middle of the layer before, where only one is kept.
+    previous: Buffer,
     /// Input of the final norm, head rows only: `(head rows, hidden)`.
     last: Buffer,
     last_rstd: Buffer,
@@ -46,15 +48,18 @@ impl Pass {
             let saved = &mut current[0];
             saved.reserve(shape, rows);
             let block = Block { threads, shape, slots, angles: &self.angles, positions: &layout.positions };
-            // Without keeping, the one `Saved` hands its own middle to itself.
-            let own_middle = (!keep && layer > 0).then(|| std::mem::take(&mut saved.middle));
-            let base = own_middle.as_deref().or(before.last().map(|saved| &*saved.middle));
+            // Without keeping, the one `Saved` would overwrite the stream that it reads.
+            if !keep {
+                std::mem::swap(&mut saved.middle, &mut self.previous);
+                saved.middle.reserve(rows * hidden);
+            }
+            let base = match (layer, before.last()) {
+                (0, _) => None,
+                (_, Some(before)) => Some(&*before.middle),
+                (_, None) => Some(&*self.previous),
+            };
             if base.is_none() {
                 embed(&weights.parameters[plan.embedding].data, &layout.tokens, hidden, &mut saved.input);
-            }
-            if own_middle.is_some() {
-                saved.middle = std::mem::take(&mut self.normed_gradient);
-                saved.middle.reserve(rows * hidden);
             }
             block.forward(&mut linears, base, saved, &mut self.scratch, |saved| {
                 let pass = attention::Forward {
@@ -67,9 +72,6 @@ impl Pass {
                 };
                 attention::forward(threads, shape, layout, pass);
             });
-            if let Some(buffer) = own_middle {
-                self.normed_gradient = buffer;
-            }
         }
         let middle = &self.saved[if keep { plan.layers.len() - 1 } else { 0 }].middle;
         let count = layout.head_rows.len();
