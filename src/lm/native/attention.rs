@@ -200,7 +200,12 @@ impl Unit<'_> {
 }
 
 /// Runs `work` for every group and key head.
-fn each_unit(threads: Threads, shape: &Shape, layout: &Layout, work: impl Fn(&Unit, &GroupRows, &mut Scratch) + Sync + Send) {
+fn each_unit(
+    threads: Threads,
+    shape: &Shape,
+    layout: &Layout,
+    work: impl Fn(&Unit, &GroupRows, &mut Scratch) + Sync + Send,
+) {
     let threads_for_units = threads.worth(layout.rows() * shape.query());
     threads_for_units.each(layout.groups.len() * shape.kv_heads, |index| {
         let group = &layout.groups[index / shape.kv_heads];
@@ -224,7 +229,8 @@ pub(super) fn forward(threads: Threads, shape: &Shape, layout: &Layout, pass: Fo
             for tile in unit.tiles(*segment) {
                 unit.gather(folded, queries, tile);
                 unit.scores(scores, folded, tile, before.map(|side| &side.keys), &own.keys);
-                for (index, row) in scores.chunks_exact_mut(tile.width()).enumerate().take(shape.sharing() * tile.rows) {
+                for (index, row) in scores.chunks_exact_mut(tile.width()).enumerate().take(shape.sharing() * tile.rows)
+                {
                     let (shared, offset) = (index / tile.rows, index % tile.rows);
                     let seen = tile.seen(offset);
                     let place = (tile.first + offset) * shape.heads + unit.head(shared);
@@ -302,20 +308,37 @@ pub(super) fn backward(threads: Threads, shape: &Shape, layout: &Layout, pass: B
                     row[seen..].fill(0.0);
                 }
                 packed_upstream.pack(alone, Matrix::new(&folded_upstream[..rows * head], rows, head));
-                unit.spread(before.as_deref_mut().map(|side| &mut side.value_gradient), &mut own.value_gradient, scores, tile, packed_upstream);
+                unit.spread(
+                    before.as_deref_mut().map(|side| &mut side.value_gradient),
+                    &mut own.value_gradient,
+                    scores,
+                    tile,
+                    packed_upstream,
+                );
                 for (index, row) in gradients.chunks_exact_mut(width).enumerate().take(rows) {
                     let (at, query_head, seen) = place(index);
                     let begin = at * shape.query() + query_head * head;
                     // SAFETY: the rows hold `head` and `seen` floats.
                     unsafe {
-                        let delta = math::dot(set, upstream[begin..begin + head].as_ptr(), output[begin..begin + head].as_ptr(), head);
+                        let delta = math::dot(
+                            set,
+                            upstream[begin..begin + head].as_ptr(),
+                            output[begin..begin + head].as_ptr(),
+                            head,
+                        );
                         let probabilities = scores[index * width..].as_ptr();
                         math::soft_max_backward(set, row.as_mut_ptr(), probabilities, seen, delta, shape.scale());
                     }
                     row[seen..].fill(0.0);
                 }
                 packed_queries.pack(alone, Matrix::new(&folded[..rows * head], rows, head));
-                unit.spread(before.as_deref_mut().map(|side| &mut side.key_gradient), &mut own.key_gradient, gradients, tile, packed_queries);
+                unit.spread(
+                    before.as_deref_mut().map(|side| &mut side.key_gradient),
+                    &mut own.key_gradient,
+                    gradients,
+                    tile,
+                    packed_queries,
+                );
                 unit.combine(tile_output, gradients, tile, before.as_deref().map(|side| &side.upright), &own.upright);
                 for (index, from) in tile_output.chunks_exact(head).enumerate().take(rows) {
                     let (at, query_head, _) = place(index);

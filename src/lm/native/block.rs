@@ -191,7 +191,14 @@ impl Norm<'_> {
                     let weight = self.weight.as_ptr();
                     let set = threads.set();
                     math::rms_norm_backward(
-                        set, gradient, upstream.as_ptr(), input.as_ptr(), weight, part, width, rstd[row],
+                        set,
+                        gradient,
+                        upstream.as_ptr(),
+                        input.as_ptr(),
+                        weight,
+                        part,
+                        width,
+                        rstd[row],
                     );
                 }
             }
@@ -285,10 +292,11 @@ impl Block<'_> {
         back(slots.gate, &saved.gate, Into::Replace, delta);
         back(slots.up, &saved.up, Into::Accumulate, delta);
         // The input of a linear map is packed once for all maps that share it.
-        let learn = |packed: &mut Packed, gradients: &mut [Buffer], slot: usize, upstream: &[f32], out: usize, width: usize| {
-            let upstream = Matrix::new(&upstream[..rows * out], rows, out).transposed();
-            multiply(threads, Into::Accumulate, upstream, packed.panels(), &mut gradients[slot], width);
-        };
+        let learn =
+            |packed: &mut Packed, gradients: &mut [Buffer], slot: usize, upstream: &[f32], out: usize, width: usize| {
+                let upstream = Matrix::new(&upstream[..rows * out], rows, out).transposed();
+                multiply(threads, Into::Accumulate, upstream, packed.panels(), &mut gradients[slot], width);
+            };
         packed.pack(threads, Matrix::new(&activated[..rows * inner], rows, inner));
         learn(packed, gradients, slots.down, gradient, hidden, inner);
         let norm = self.norm(weights, slots.mlp_norm);

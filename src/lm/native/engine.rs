@@ -45,9 +45,7 @@ impl Engine {
             .parameters
             .iter()
             .enumerate()
-            .map(|(slot, parameter)| {
-                parameter.shape.len() == 2 && slot != plan.embedding && slot != plan.unembedding
-            })
+            .map(|(slot, parameter)| parameter.shape.len() == 2 && slot != plan.embedding && slot != plan.unembedding)
             .collect();
         Ok(Self {
             plan,
@@ -346,7 +344,9 @@ fn flatten(range: &Range<usize>, scores: &[TokenScores], gradients: &[TokenGradi
                 }
                 if let Some(token) = found.iter().position(|value| !value.is_finite()) {
                     return Err(LmError::NotFinite {
-                        what: format!("the loss's derivative at token {token} of completion {completion} of group {group}"),
+                        what: format!(
+                            "the loss's derivative at token {token} of completion {completion} of group {group}"
+                        ),
                         value: f64::from(found[token]),
                     });
                 }

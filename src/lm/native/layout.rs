@@ -69,12 +69,7 @@ impl Layout {
     ///
     /// # Errors
     /// [`LmError::Request`] for an empty prompt, [`LmError::TokenOutOfRange`], [`LmError::TooLong`].
-    pub(super) fn new(
-        groups: &[PromptGroup],
-        first: usize,
-        vocabulary: usize,
-        limit: usize,
-    ) -> Result<Self, LmError> {
+    pub(super) fn new(groups: &[PromptGroup], first: usize, vocabulary: usize, limit: usize) -> Result<Self, LmError> {
         let mut layout = Self::default();
         for (index, group) in groups.iter().enumerate() {
             let name = || format!("prompt group {}", first + index);
@@ -169,8 +164,6 @@ impl Layout {
 pub(super) fn check_tokens(tokens: &[u32], vocabulary: usize) -> Result<(), LmError> {
     match tokens.iter().position(|token| *token as usize >= vocabulary) {
         None => Ok(()),
-        Some(position) => {
-            Err(LmError::TokenOutOfRange { token: tokens[position], position, vocab_size: vocabulary })
-        }
+        Some(position) => Err(LmError::TokenOutOfRange { token: tokens[position], position, vocab_size: vocabulary }),
     }
 }

@@ -159,13 +159,7 @@ unsafe fn rms_norm_body<V: Lanes>(
 }
 
 #[inline(always)]
-unsafe fn rms_renorm_body<V: Lanes>(
-    input: *const f32,
-    weight: *const f32,
-    normed: *mut f32,
-    length: usize,
-    rstd: f32,
-) {
+unsafe fn rms_renorm_body<V: Lanes>(input: *const f32, weight: *const f32, normed: *mut f32, length: usize, rstd: f32) {
     // SAFETY: see above.
     unsafe {
         for index in (0..length).step_by(LANES) {
