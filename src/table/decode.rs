@@ -7,7 +7,8 @@ use bytes::Bytes;
 use parquet::arrow::arrow_reader::{ArrowReaderOptions, ParquetRecordBatchReaderBuilder};
 
 use crate::table::{
-    ComparisonRow, HardRow, MetricRow, ReportRow, RolloutRow, SampleRow, ScoreRow, TableError, TableRow, TableSchema, schema,
+    ComparisonRow, HardRow, MetricRow, ReportRow, RolloutRow, SampleRow, ScoreRow, TableError, TableRow, TableSchema,
+    schema,
 };
 
 /// Rows a table may have.

@@ -205,7 +205,14 @@ mod tests {
 
     fn saved(scratch: &Utf8Path) -> Checkpoint {
         let tensors = vec![vec![1.5f32, -0.0, f32::MIN_POSITIVE], vec![], (0u16..40_000).map(f32::from).collect()];
-        let state = Checkpoint { steps: 3, updates: 4, tokens: 5, optimizer_steps: 2, tables: vec![b"PAR1".to_vec(), vec![]], tensors };
+        let state = Checkpoint {
+            steps: 3,
+            updates: 4,
+            tokens: 5,
+            optimizer_steps: 2,
+            tables: vec![b"PAR1".to_vec(), vec![]],
+            tensors,
+        };
         let tensors: Vec<&[f32]> = state.tensors.iter().map(Vec::as_slice).collect();
         let saved =
             State { steps: 3, updates: 4, tokens: 5, optimizer_steps: 2, tables: &state.tables, tensors: &tensors };
