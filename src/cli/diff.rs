@@ -63,8 +63,7 @@ fn manifest(store: &Store, key: &Digest) -> Result<ResultManifest, Failure> {
 /// What a result was made of and what came out.
 fn leaves(manifest: &ResultManifest) -> BTreeMap<String, String> {
     let made_of = manifest.ingredients.iter().map(|leaf| (leaf.leaf.clone(), leaf.value.clone()));
-    let outputs =
-        manifest.outputs.iter().map(|(port, output)| (format!("output.{port}"), output.digest.to_string()));
+    let outputs = manifest.outputs.iter().map(|(port, output)| (format!("output.{port}"), output.digest.to_string()));
     made_of.chain(outputs).collect()
 }
 
@@ -91,10 +90,6 @@ fn between(left: &BTreeMap<String, String>, right: &BTreeMap<String, String>) ->
     names
         .into_iter()
         .filter(|name| left.get(*name) != right.get(*name))
-        .map(|name| Difference {
-            what: name.clone(),
-            left: left.get(name).cloned(),
-            right: right.get(name).cloned(),
-        })
+        .map(|name| Difference { what: name.clone(), left: left.get(name).cloned(), right: right.get(name).cloned() })
         .collect()
 }

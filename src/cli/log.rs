@@ -25,8 +25,7 @@ pub(super) fn run(arguments: &LogArguments, store: Option<&Utf8PathBuf>) -> Resu
             code: exit_code::USAGE,
         });
     };
-    let bytes =
-        fs_err::read(&path).map_err(|error| Failure::usage(format!("the log cannot be read: {error}")))?;
+    let bytes = fs_err::read(&path).map_err(|error| Failure::usage(format!("the log cannot be read: {error}")))?;
     output::say(&format!("log: {path}"));
     output::answer(&String::from_utf8_lossy(&bytes))
 }

@@ -34,8 +34,7 @@ struct Outcome {
 
 fn outcome(store: &Store, run: &RunInfo) -> Result<Outcome, Failure> {
     let journal = store.journal(&run.id).map_err(|error| Failure::store(&error))?;
-    let executed =
-        journal.iter().filter(|line| matches!(line.event, RunEvent::StageStarted { .. })).count();
+    let executed = journal.iter().filter(|line| matches!(line.event, RunEvent::StageStarted { .. })).count();
     let end = journal.iter().rev().find_map(|line| match &line.event {
         RunEvent::Ended { status, seconds } => Some((format!("{status:?}").to_lowercase(), *seconds)),
         _ => None,
@@ -118,7 +117,9 @@ fn pins(store: &Store, as_json: bool) -> Result<(), Failure> {
     if as_json {
         let list: Vec<_> = pins
             .iter()
-            .map(|pin| json!({ "name": pin.name, "note": pin.note, "results": pin.results, "artifacts": pin.artifacts }))
+            .map(
+                |pin| json!({ "name": pin.name, "note": pin.note, "results": pin.results, "artifacts": pin.artifacts }),
+            )
             .collect();
         return output::answer_json(&json!({ "schema_version": 1, "pins": list }));
     }

@@ -9,9 +9,9 @@ use crate::cli::Failure;
 /// Writes the answer to stdout. A reader that went away is no error.
 pub fn answer(text: &str) -> Result<(), Failure> {
     let mut stdout = io::stdout().lock();
-    let written = stdout.write_all(text.as_bytes()).and_then(|()| {
-        if text.ends_with('\n') || text.is_empty() { Ok(()) } else { stdout.write_all(b"\n") }
-    });
+    let written = stdout
+        .write_all(text.as_bytes())
+        .and_then(|()| if text.ends_with('\n') || text.is_empty() { Ok(()) } else { stdout.write_all(b"\n") });
     written.and_then(|()| stdout.flush()).map_err(|_| Failure::BrokenPipe)
 }
 

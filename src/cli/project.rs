@@ -71,7 +71,8 @@ impl Project {
         let mut mistakes = Vec::new();
         for kind in shipped::KINDS {
             let source = SourceText::new(&format!("stages/{}/stage.toml", kind.name), kind.manifest);
-            let files = kind.files.iter().map(|(name, bytes)| ((*name).to_owned(), KindFile::embedded(bytes))).collect();
+            let files =
+                kind.files.iter().map(|(name, bytes)| ((*name).to_owned(), KindFile::embedded(bytes))).collect();
             add(&mut kinds, kind.name, &source, files, &mut mistakes);
         }
         for folder in kind_folders(&self.root.join("stages"))? {
@@ -187,8 +188,7 @@ impl Loaded {
     /// Plans it, restricted to `stages` and what they need if any are named.
     pub(super) fn graph(&self, store: &Store, stages: &[String]) -> Result<Graph, Failure> {
         let expanded = expand(&self.spec, &self.selection).map_err(Failure::Configuration)?;
-        let facts =
-            ProjectFacts { store, pipeline_folder: self.folder.clone(), numerics: Numerics::default() };
+        let facts = ProjectFacts { store, pipeline_folder: self.folder.clone(), numerics: Numerics::default() };
         let graph = Graph::build(&expanded, &facts).map_err(Failure::Configuration)?;
         if stages.is_empty() {
             return Ok(graph);

@@ -1,9 +1,7 @@
 //! `pipeline run`.
 
 use crate::{
-    cli::{
-        Failure, args::RunArguments, comparison, exit::exit_code, output, progress::Progress, project::Loaded,
-    },
+    cli::{Failure, args::RunArguments, comparison, exit::exit_code, output, progress::Progress, project::Loaded},
     engine::{self, RunOptions, signals},
     record::RunStatus,
     report,

@@ -73,8 +73,7 @@ pub(super) fn named(store: &Store, text: &str) -> Result<Named, Failure> {
         1 => Ok(found.remove(0)),
         0 => Err(Failure::usage(format!("no run and no result begins with `{text}`"))
             .help("`pipeline ls runs` and `pipeline ls results` list them")),
-        several => Err(Failure::usage(format!("`{text}` is the beginning of {several} names"))
-            .help("give more of it")),
+        several => Err(Failure::usage(format!("`{text}` is the beginning of {several} names")).help("give more of it")),
     }
 }
 

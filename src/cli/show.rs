@@ -57,7 +57,10 @@ pub(super) fn run(arguments: &ShowArguments, store: Option<&Utf8PathBuf>) -> Res
             ]);
             for stage in reports {
                 table.row([
-                    stage.variant.as_ref().map_or_else(|| stage.name.clone(), |variant| format!("{} @ {variant}", stage.name)),
+                    stage
+                        .variant
+                        .as_ref()
+                        .map_or_else(|| stage.name.clone(), |variant| format!("{} @ {variant}", stage.name)),
                     stage.kind.clone(),
                     format!("{:?}", stage.status).to_lowercase(),
                     report::duration(stage.seconds),
@@ -74,8 +77,12 @@ fn of_pipeline(arguments: &ShowArguments, store: Option<&Utf8PathBuf>) -> Result
     let Some(name) = &arguments.stage else {
         return Err(Failure::usage("which stage?").help("`pipeline show PIPELINE.toml STAGE[.PORT]`"));
     };
-    let pipeline =
-        PipelineArguments { file: arguments.what.clone().into(), sets: Vec::new(), ablation: Vec::new(), variant: Vec::new() };
+    let pipeline = PipelineArguments {
+        file: arguments.what.clone().into(),
+        sets: Vec::new(),
+        ablation: Vec::new(),
+        variant: Vec::new(),
+    };
     let loaded = Loaded::read(&pipeline, store)?;
     let store = loaded.project.open_store_to_read()?;
     let graph = loaded.graph(&store, &[])?;
@@ -115,7 +122,10 @@ fn artifact(store: &Store, record: &OutputRecord, arguments: &ShowArguments) -> 
                 .columns
                 .iter()
                 .map(|column| {
-                    (column.name, if column.column_type == table::ColumnType::Text { Align::Left } else { Align::Right })
+                    (
+                        column.name,
+                        if column.column_type == table::ColumnType::Text { Align::Left } else { Align::Right },
+                    )
                 })
                 .collect();
             let mut table = TextTable::new(&columns);
@@ -127,8 +137,7 @@ fn artifact(store: &Store, record: &OutputRecord, arguments: &ShowArguments) -> 
             output::answer(&format!("{table}{tail}"))
         }
         _ if !record.files.is_empty() => {
-            let mut table =
-                TextTable::new(&[("file", Align::Left), ("bytes", Align::Right), ("digest", Align::Left)]);
+            let mut table = TextTable::new(&[("file", Align::Left), ("bytes", Align::Right), ("digest", Align::Left)]);
             for file in &record.files {
                 table.row([file.path.clone(), file.bytes.to_string(), file.digest.short()]);
             }

@@ -15,7 +15,7 @@ use crate::{
 
 /// `pipeline __stage REQUEST`: events as JSON lines on stdout, words on stderr, exit code 1 on failure.
 pub(super) fn run(request: &Utf8Path) -> Result<(), Failure> {
-    let mut stdout = io::stdout().lock();
+    let mut stdout = io::stdout();
     let done = stage::run_request(request, |event| {
         // The engine that reads this is gone only when this process is about to be killed.
         if let Ok(mut line) = serde_json::to_vec(&event) {

@@ -61,12 +61,8 @@ fn document(kind: &KindManifest) -> String {
         outputs.row([format!("  {name}"), port.artifact_type.to_string(), port.doc.clone()]);
     }
     ports("outputs", outputs);
-    let mut parameters = TextTable::new(&[
-        ("  name", Align::Left),
-        ("type", Align::Left),
-        ("default", Align::Left),
-        ("", Align::Left),
-    ]);
+    let mut parameters =
+        TextTable::new(&[("  name", Align::Left), ("type", Align::Left), ("default", Align::Left), ("", Align::Left)]);
     for (name, parameter) in &kind.parameters {
         let default = parameter.default.as_ref().map(ToString::to_string);
         let unit = parameter.unit.as_ref().map(|unit| format!(" [{unit}]")).unwrap_or_default();
@@ -87,7 +83,8 @@ fn as_json(kind: &Kind) -> serde_json::Value {
         .inputs
         .iter()
         .map(|(name, port)| {
-            let value = json!({ "type": port.artifact_type, "doc": port.doc, "optional": port.optional, "many": port.many });
+            let value =
+                json!({ "type": port.artifact_type, "doc": port.doc, "optional": port.optional, "many": port.many });
             (name.clone(), value)
         })
         .collect();

@@ -16,6 +16,10 @@ pub(super) fn run(arguments: &VerifyArguments, store: Option<&Utf8PathBuf>) -> R
         Err(_) => readable.verify_read_only(arguments.full),
     }
     .map_err(|error| Failure::store(&error))?;
-    if arguments.json { output::answer_json(&report)? } else { output::answer(&report.to_string())? }
+    if arguments.json {
+        output::answer_json(&report)?
+    } else {
+        output::answer(&report.to_string())?
+    }
     if report.is_clean() { Ok(()) } else { Err(Failure::Said(exit_code::STORE)) }
 }

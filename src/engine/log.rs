@@ -2,9 +2,12 @@
 
 use std::io::{self, Read, Seek, SeekFrom};
 
-use camino::Utf8Path;
+use camino::{Utf8Path, Utf8PathBuf};
 
-use crate::{base::Digest, record::StageEvent};
+use crate::{
+    base::{Digest, StageId},
+    record::StageEvent,
+};
 
 /// Bytes of a log's end that are looked at.
 const TAIL_BYTES: u64 = 16 * 1024;
@@ -38,9 +41,14 @@ pub(super) fn tail(path: &Utf8Path, count: usize) -> io::Result<Vec<String>> {
     Ok(lines[first..].iter().map(|line| shown(line)).collect())
 }
 
+/// Returns where the log of a stage lies in the folder of a run.
+pub fn log_path(run: &Utf8Path, stage: &StageId) -> Utf8PathBuf {
+    run.join("logs").join(log_file_name(stage.as_str()))
+}
+
 /// Returns the name of the log of the stage called `id`: distinct stages have distinct names, and letters, digits, brackets
 /// and `=` stay as they are.
-pub fn log_file_name(id: &str) -> String {
+fn log_file_name(id: &str) -> String {
     let mut name = String::with_capacity(id.len() + 4);
     for byte in id.bytes() {
         match byte {

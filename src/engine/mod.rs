@@ -23,7 +23,7 @@ mod state;
 mod workspace;
 
 pub use error::{Cause, EngineError, StageFailure};
-pub use log::log_file_name;
+pub use log::log_path;
 pub use lookup::{Lookup, ProjectFacts, plan};
 pub use options::{DEFAULT_GRACE, RunOptions, machine_capacity};
 pub use publish::PublishError;

@@ -3,44 +3,50 @@
 //! Pure: everything is read from the [`StageRequest`]; only the values of passed-on variables come from the caller.
 //!
 //! - `{inputs.PORT}` and `{outputs.PORT}` are absolute paths, `{files.NAME}` the path of a declared file, `{params.NAME}`
-//!   a parameter (texts as they are, lists and maps as JSON), `{seed}` the seed; `{{` and `}}` are literal braces.
+//!   a parameter (texts as they are, anything else as JSON), `{seed}` the seed; `{{` and `}}` are literal braces.
 //! - An argument that is nothing but `{inputs.PORT}` becomes as many arguments as the port has artifacts.
 
 use std::collections::BTreeMap;
 
-use crate::{base::Value, record::StageRequest};
+use crate::{
+    base::Value,
+    record::StageRequest,
+    spec::{Piece, PlaceholderError, pieces},
+};
 
 /// A command that cannot be filled in.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum RenderError {
-    /// A `{` without its `}`, or the other way round.
-    #[error(
-        "argument `{argument}` of the command has a brace without its partner; write `{{{{` and `}}}}` for literal braces"
-    )]
-    Unbalanced {
+    /// A brace without its partner, or something unknown between two.
+    #[error("argument `{argument}` of the command: {source}; there are: {known}")]
+    Placeholder {
         /// The argument.
         argument: String,
-    },
-    /// A placeholder that names nothing.
-    #[error("argument `{argument}` of the command: `{{{placeholder}}}` names nothing; there are: {known}")]
-    Unknown {
-        /// The argument.
-        argument: String,
-        /// The text between the braces.
-        placeholder: String,
+        /// What is wrong with it.
+        source: PlaceholderError,
         /// Every placeholder that this stage has.
         known: String,
     },
-    /// Several artifacts inside a longer argument.
+    /// A placeholder that names nothing.
+    #[error("argument `{argument}` of the command: the stage has no {missing}; there are: {known}")]
+    Missing {
+        /// The argument.
+        argument: String,
+        /// What it names: ``input `data` ``.
+        missing: String,
+        /// Every placeholder that this stage has.
+        known: String,
+    },
+    /// Several artifacts, or none, inside a longer argument.
     #[error(
-        "argument `{argument}` of the command: `{{{placeholder}}}` is {count} artifacts and has to be an argument by itself"
+        "argument `{argument}` of the command: input `{port}` is {count} artifacts, so its placeholder has to be an argument by itself"
     )]
     Several {
         /// The argument.
         argument: String,
-        /// The text between the braces.
-        placeholder: String,
+        /// The port.
+        port: String,
         /// How many there are.
         count: usize,
     },
@@ -53,67 +59,42 @@ pub enum RenderError {
 pub(super) fn arguments(command: &[String], request: &StageRequest) -> Result<Vec<String>, RenderError> {
     let mut arguments = Vec::with_capacity(command.len());
     for argument in command {
-        if let Some(port) = whole_placeholder(argument).and_then(|inside| inside.strip_prefix("inputs."))
+        let parts = pieces(argument).map_err(|source| RenderError::Placeholder {
+            argument: argument.clone(),
+            source,
+            known: known_placeholders(request),
+        })?;
+        if let [Piece::Input(port)] = parts.as_slice()
             && let Some(artifacts) = request.inputs.get(port)
         {
             arguments.extend(artifacts.iter().map(|artifact| artifact.path.to_string()));
         } else {
-            arguments.push(fill(argument, request)?);
+            let texts = parts.iter().map(|piece| text_of(piece, argument, request));
+            arguments.push(texts.collect::<Result<String, _>>()?);
         }
     }
     Ok(arguments)
 }
 
-/// Returns what is between the braces of an argument that is one placeholder and nothing else.
-fn whole_placeholder(argument: &str) -> Option<&str> {
-    argument.strip_prefix('{')?.strip_suffix('}').filter(|inside| !inside.contains(['{', '}']))
-}
-
-fn fill(argument: &str, request: &StageRequest) -> Result<String, RenderError> {
-    let unbalanced = || RenderError::Unbalanced { argument: argument.to_owned() };
-    let mut text = String::with_capacity(argument.len());
-    let mut rest = argument;
-    while let Some(at) = rest.find(['{', '}']) {
-        text.push_str(&rest[..at]);
-        let brace = &rest[at..=at];
-        rest = &rest[at + 1..];
-        if let Some(after) = rest.strip_prefix(brace) {
-            text.push_str(brace);
-            rest = after;
-        } else if brace == "{" {
-            let (placeholder, after) = rest.split_once('}').ok_or_else(unbalanced)?;
-            text.push_str(&look_up(placeholder, argument, request)?);
-            rest = after;
-        } else {
-            return Err(unbalanced());
-        }
-    }
-    text.push_str(rest);
-    Ok(text)
-}
-
-fn look_up(placeholder: &str, argument: &str, request: &StageRequest) -> Result<String, RenderError> {
-    let found = match placeholder.split_once('.') {
-        None if placeholder == "seed" => Some(request.seed.0.to_string()),
-        Some(("inputs", port)) => match request.inputs.get(port).map(Vec::as_slice) {
-            Some([artifact]) => Some(artifact.path.to_string()),
+fn text_of(piece: &Piece, argument: &str, request: &StageRequest) -> Result<String, RenderError> {
+    let (found, what, name) = match piece {
+        Piece::Text(text) => return Ok(text.clone()),
+        Piece::Seed => return Ok(request.seed.0.to_string()),
+        Piece::Input(port) => match request.inputs.get(port).map(Vec::as_slice) {
+            None => (None, "input", port),
+            Some([artifact]) => (Some(artifact.path.to_string()), "input", port),
             Some(artifacts) => {
-                return Err(RenderError::Several {
-                    argument: argument.to_owned(),
-                    placeholder: placeholder.to_owned(),
-                    count: artifacts.len(),
-                });
+                let (argument, port) = (argument.to_owned(), port.clone());
+                return Err(RenderError::Several { argument, port, count: artifacts.len() });
             }
-            None => None,
         },
-        Some(("outputs", port)) => request.outputs.get(port).map(|slot| slot.path.to_string()),
-        Some(("files", name)) => request.files.get(name).map(ToString::to_string),
-        Some(("params", name)) => request.params.get(name).map(value_text),
-        _ => None,
+        Piece::Output(port) => (request.outputs.get(port).map(|slot| slot.path.to_string()), "output", port),
+        Piece::File(name) => (request.files.get(name).map(ToString::to_string), "file", name),
+        Piece::Param(name) => (request.params.get(name).map(value_text), "parameter", name),
     };
-    found.ok_or_else(|| RenderError::Unknown {
+    found.ok_or_else(|| RenderError::Missing {
         argument: argument.to_owned(),
-        placeholder: placeholder.to_owned(),
+        missing: format!("{what} `{name}`"),
         known: known_placeholders(request),
     })
 }
@@ -133,14 +114,11 @@ fn known_placeholders(request: &StageRequest) -> String {
     .join(", ")
 }
 
-/// Returns a parameter as one argument: texts as they are, lists and maps as JSON.
+/// Returns a parameter as one argument: texts as they are, anything else as JSON.
 fn value_text(value: &Value) -> String {
     match value {
         Value::Text(text) => text.clone(),
-        Value::List(_) | Value::Map(_) => {
-            serde_json::to_string(value).expect("a parameter value has only text keys and no failing serializer")
-        }
-        other => other.to_string(),
+        other => serde_json::to_string(other).expect("a parameter value has text keys and no failing serializer"),
     }
 }
 
@@ -269,15 +247,18 @@ mod tests {
 
     #[test]
     fn wrong_placeholders_are_errors_that_name_the_right_ones() {
-        for argument in ["{inputs.two}", "{env.HOME}", "{}", "{inputs}", "{seed.x}"] {
+        for argument in ["{inputs.two}", "{outputs.two}", "{files.1}", "x{params.two}"] {
             let error = filled(&[argument]).unwrap_err();
-            assert!(matches!(error, RenderError::Unknown { .. }), "{argument}: {error}");
+            assert!(matches!(error, RenderError::Missing { .. }), "{argument}: {error}");
             assert!(error.to_string().contains("{params.kl-beta}, {params.list}, {params.text}, {seed}"), "{error}");
         }
-        for argument in ["{seed", "}", "a } b", "{{}"] {
-            assert!(matches!(filled(&[argument]).unwrap_err(), RenderError::Unbalanced { .. }), "{argument}");
+        for argument in ["{env.HOME}", "{seed", "}"] {
+            assert!(matches!(filled(&[argument]).unwrap_err(), RenderError::Placeholder { .. }), "{argument}");
         }
-        assert!(matches!(filled(&["--in={inputs.all}"]).unwrap_err(), RenderError::Several { count: 2, .. }));
+        for (argument, artifacts) in [("--in={inputs.all}", 2), ("--in={inputs.none}", 0)] {
+            let error = filled(&[argument]).unwrap_err();
+            assert!(matches!(error, RenderError::Several { count, .. } if count == artifacts), "{error}");
+        }
     }
 
     #[test]

@@ -23,7 +23,7 @@ use crate::{
         attempt::{Attempt, Speech, bury},
         error::{Cause, EngineError, Outputs, StageFailure, chain},
         launcher::Launcher,
-        log::{EventFile, EventLines, log_file_name, tail},
+        log::{EventFile, EventLines, log_path, tail},
         lookup::Lookup,
         options::RunOptions,
         outputs,
@@ -226,7 +226,7 @@ impl Run<'_> {
             self.states[index].reason = self.reason(index);
         }
         let threads = stage.resources.cpus.clamp(1, self.options.capacity.cpus.max(1)) as usize;
-        let log = self.folder.logs().join(log_file_name(stage.id.as_str()));
+        let log = log_path(&self.folder.path, &stage.id);
         let inputs = input_records(stage, &self.states);
         let began = Instant::now();
         let started = self.workshop.prepare(stage, key, &inputs, threads).and_then(|workspace| {

@@ -126,7 +126,7 @@ impl<'a> Workshop<'a> {
                 .filter(|(name, _)| !stage.files.contains_key(*name))
                 .map(|(name, value)| (name.clone(), value.clone()))
                 .collect(),
-            inputs: self.inputs(inputs, &folder)?,
+            inputs: self.inputs(stage, inputs, &folder)?,
             files,
             outputs,
             scratch: self.current.join(self.store.scratch_folder(&key)?),
@@ -144,11 +144,14 @@ impl<'a> Workshop<'a> {
 
     fn inputs(
         &self,
+        stage: &PlannedStage,
         inputs: &BTreeMap<&str, Vec<(&str, &OutputRecord)>>,
         folder: &Utf8Path,
     ) -> Result<BTreeMap<String, Vec<InputArtifact>>, Cause> {
         let views = folder.join("in");
-        let mut told = BTreeMap::new();
+        // A port that is not connected has no artifacts.
+        let mut told: BTreeMap<String, Vec<InputArtifact>> =
+            stage.kind.inputs.keys().map(|port| (port.clone(), Vec::new())).collect();
         for (port, records) in inputs {
             let mut artifacts = Vec::with_capacity(records.len());
             for (position, (label, record)) in records.iter().enumerate() {

@@ -26,7 +26,9 @@ macro_rules! shipped {
 /// Every kind shipped with the binary, by name.
 pub static KINDS: &[ShippedKind] = shipped! {
     "compare" [],
+    "import-model" [],
     "mine-hard" [],
+    "prepare-data" [],
 };
 
 /// Returns the shipped kind called `name`.

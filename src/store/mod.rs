@@ -15,14 +15,27 @@
 //! A blob may vanish at any time; then its result is a miss, not an error.
 
 mod commit;
+mod digests;
+mod disk;
 mod error;
 mod fault;
 mod gc;
+mod index;
+mod layout;
 mod lock;
+mod objects;
+mod ofd;
 mod open;
 mod pins;
+mod results;
+mod roots;
 mod runs;
+mod session;
+mod take;
+mod time;
+mod tree;
 mod verify;
+mod view;
 
 pub use commit::Ticket;
 pub use error::StoreError;
@@ -32,4 +45,5 @@ pub use lock::KeyLock;
 pub use open::{Options, Store};
 pub use pins::Pin;
 pub use runs::{Journal, JournalLine, RunFolder, RunInfo};
-pub use verify::{Finding, VerifyReport};
+pub use tree::folder_digest;
+pub use verify::{Finding, Problem, VerifyReport};

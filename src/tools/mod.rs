@@ -10,6 +10,7 @@ pub mod parse;
 pub mod render;
 pub mod reward;
 mod sample;
+pub mod suite;
 
 pub use call::{Call, ExpectedCall, ToolSpec};
 pub use render::{Style, answer_text};
