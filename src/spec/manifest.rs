@@ -8,7 +8,7 @@ use crate::{
     base::{ArtifactType, Diagnostic, SourceText, Value},
     spec::{
         COMMAND_KIND, FILE_FORMAT, InputPort, KindManifest, OutputPort, Parameter, ParameterType, Piece, Resources,
-        command::check_arguments,
+        command::{among, check_arguments},
         params,
         reader::{self, Report, Table, What},
         reference::is_name,
@@ -149,16 +149,16 @@ fn read(report: &mut Report, name: &str, source: &SourceText, table: &DeTable<'_
     };
     if let Some(arguments) = root.texts(report, "command") {
         check_arguments(report, &root, &arguments, |piece| match piece {
-            Piece::Input(port) => (manifest.inputs.contains_key(port), names(&manifest.inputs)),
-            Piece::Output(port) => (manifest.outputs.contains_key(port), names(&manifest.outputs)),
-            Piece::Param(name) => (manifest.parameters.contains_key(name), names(&manifest.parameters)),
+            Piece::Input(port) => among(manifest.inputs.contains_key(port), || names(&manifest.inputs)),
+            Piece::Output(port) => among(manifest.outputs.contains_key(port), || names(&manifest.outputs)),
+            Piece::Param(name) => among(manifest.parameters.contains_key(name), || names(&manifest.parameters)),
             Piece::File(name) => {
                 let mut known: Vec<&str> = manifest.files.iter().map(String::as_str).collect();
                 known.extend(manifest.parameters.iter().filter(|(_, it)| is_file(it)).map(|(name, _)| name.as_str()));
-                (known.contains(&name.as_str()), known)
+                among(known.contains(&name.as_str()), || known)
             }
-            Piece::Seed => (manifest.seeded, Vec::new()),
-            Piece::Text(_) => (true, Vec::new()),
+            Piece::Seed => among(manifest.seeded, Vec::new),
+            Piece::Text(_) => Ok(()),
         });
         manifest.command = Some(arguments.into_iter().map(|(text, _)| text.to_owned()).collect());
     }
