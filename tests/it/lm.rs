@@ -1,3 +1,4 @@
 //! Tests of `lm`.
 
+mod engine_sampling;
 mod engine_training;
