@@ -5,4 +5,5 @@ mod fetch;
 #[allow(dead_code, reason = "the harness serves every kind")]
 pub mod harness;
 mod mine_hard;
+mod prepare_data;
 mod shipped;
