@@ -23,12 +23,12 @@ pub enum Source {
 /// The world of one attempt. All reading, writing and speaking of a kind goes through it.
 pub struct StageCtx<'a> {
     request: StageRequest,
-    emit: Box<dyn FnMut(StageEvent) + 'a>,
+    emit: Box<dyn FnMut(StageEvent) + Send + 'a>,
 }
 
 impl<'a> StageCtx<'a> {
     /// Wraps a request; what the stage says goes to `emit`.
-    pub fn new(request: StageRequest, emit: Box<dyn FnMut(StageEvent) + 'a>) -> Self {
+    pub fn new(request: StageRequest, emit: Box<dyn FnMut(StageEvent) + Send + 'a>) -> Self {
         Self { request, emit }
     }
 
@@ -36,7 +36,7 @@ impl<'a> StageCtx<'a> {
     ///
     /// # Errors
     /// [`StageError::Request`] if it is missing, no request, or of another format version.
-    pub fn read(path: &Utf8Path, emit: Box<dyn FnMut(StageEvent) + 'a>) -> Result<Self, StageError> {
+    pub fn read(path: &Utf8Path, emit: Box<dyn FnMut(StageEvent) + Send + 'a>) -> Result<Self, StageError> {
         let failed = |reason: String| StageError::Request { path: path.to_owned(), reason };
         let text = fs::read_to_string(path).map_err(|error| failed(error.to_string()))?;
         let request: StageRequest = serde_json::from_str(&text).map_err(|error| failed(error.to_string()))?;

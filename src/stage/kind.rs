@@ -2,7 +2,7 @@
 
 use crate::{
     base::did_you_mean,
-    stage::{StageCtx, StageError, compare, mine_hard, prepare_data},
+    stage::{StageCtx, StageError, compare, import_model, mine_hard, prepare_data},
 };
 
 macro_rules! kinds {
@@ -34,6 +34,8 @@ macro_rules! kinds {
 }
 
 kinds! {
+    /// Brings a model into the pipeline.
+    ImportModel = "import-model" => import_model,
     /// Reads questions with tools and accepted answers, and splits them.
     PrepareData = "prepare-data" => prepare_data,
     /// Finds the samples that the current policy (almost) never solves.

@@ -9,11 +9,13 @@ mod compare;
 mod context;
 mod error;
 mod fetch;
+mod import_model;
 mod kind;
 mod mine_hard;
 mod prepare_data;
 pub mod samples;
 pub mod shipped;
+mod training;
 
 use camino::Utf8Path;
 
@@ -28,7 +30,7 @@ use crate::record::StageEvent;
 ///
 /// # Errors
 /// An unreadable request, an unknown kind, whatever the kind fails with, and an output that it left unwritten.
-pub fn run_request<'a>(path: &Utf8Path, emit: impl FnMut(StageEvent) + 'a) -> Result<(), StageError> {
+pub fn run_request<'a>(path: &Utf8Path, emit: impl FnMut(StageEvent) + Send + 'a) -> Result<(), StageError> {
     let mut context = StageCtx::read(path, Box::new(emit))?;
     let kind = BuiltinKind::from_name(&context.request().kind)?;
     kind.run(&mut context)?;

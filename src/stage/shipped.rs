@@ -26,6 +26,7 @@ macro_rules! shipped {
 /// Every kind shipped with the binary, by name.
 pub static KINDS: &[ShippedKind] = shipped! {
     "compare" [],
+    "import-model" [],
     "mine-hard" [],
     "prepare-data" [],
 };

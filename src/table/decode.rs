@@ -6,7 +6,10 @@ use arrow::array::{Array, ArrayRef, RecordBatch, StringArray};
 use bytes::Bytes;
 use parquet::arrow::arrow_reader::{ArrowReaderOptions, ParquetRecordBatchReaderBuilder};
 
-use crate::table::{TableError, TableRow, TableSchema, schema};
+use crate::table::{
+    ComparisonRow, HardRow, MetricRow, ReportRow, RolloutRow, SampleRow, ScoreRow, TableError, TableRow, TableSchema,
+    schema,
+};
 
 /// Rows a table may have.
 pub const MAX_ROWS: u64 = 50_000_000;
@@ -33,6 +36,27 @@ pub fn decode<R: TableRow>(bytes: &[u8]) -> Result<Vec<R>, TableError> {
         Ok(())
     })?;
     Ok(rows)
+}
+
+/// Returns at most `limit` rows of a Parquet file of any schema as JSON objects, columns in schema order, for people and
+/// scripts to look at.
+///
+/// # Errors
+/// [`TableError::UnknownSchema`], and those of [`decode`].
+pub fn json_rows(name: &str, bytes: &[u8], limit: usize) -> Result<Vec<serde_json::Value>, TableError> {
+    fn rows<R: TableRow>(bytes: &[u8], limit: usize) -> Result<Vec<serde_json::Value>, TableError> {
+        // A row of plain columns always has a JSON form.
+        Ok(decode::<R>(bytes)?.iter().take(limit).filter_map(|row| serde_json::to_value(row).ok()).collect())
+    }
+    match schema(name)?.name {
+        "samples" => rows::<SampleRow>(bytes, limit),
+        "rollouts" => rows::<RolloutRow>(bytes, limit),
+        "hard" => rows::<HardRow>(bytes, limit),
+        "metrics" => rows::<MetricRow>(bytes, limit),
+        "scores" => rows::<ScoreRow>(bytes, limit),
+        "comparison" => rows::<ComparisonRow>(bytes, limit),
+        _ => rows::<ReportRow>(bytes, limit),
+    }
 }
 
 /// Returns the number of rows of a Parquet file, after checking it against the schema called `name`.

@@ -11,7 +11,7 @@ mod error;
 mod rows;
 mod schema;
 
-pub use decode::{MAX_BYTES, MAX_ROWS, check, decode};
+pub use decode::{MAX_BYTES, MAX_ROWS, check, decode, json_rows};
 pub use encode::{CREATED_BY, encode};
 pub use error::TableError;
 pub use rows::{ComparisonRow, HardRow, MetricRow, ReportRow, RolloutRow, SCHEMAS, SampleRow, ScoreRow, TableRow};

@@ -5,10 +5,12 @@
 
 mod call;
 pub mod equality;
+pub mod matching;
 pub mod parse;
 pub mod render;
 pub mod reward;
 mod sample;
+pub mod suite;
 
 pub use call::{Call, ExpectedCall, ToolSpec};
 pub use render::{Style, answer_text};

@@ -1,1 +1,3 @@
 //! Tests of `lm`.
+
+mod engine_training;

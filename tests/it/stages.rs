@@ -6,4 +6,5 @@ mod fetch;
 pub mod harness;
 mod mine_hard;
 mod prepare_data;
+mod model_import;
 mod shipped;

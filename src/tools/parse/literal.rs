@@ -42,8 +42,15 @@ impl<'a> Reader<'a> {
         &rest[..end]
     }
 
+    /// Skips white space and comments.
     pub fn blank(&mut self) {
-        self.take_while(char::is_whitespace);
+        loop {
+            self.take_while(char::is_whitespace);
+            if !self.eat("#") {
+                return;
+            }
+            self.take_while(|character| character != '\n');
+        }
     }
 
     pub fn error_at(&self, at: usize, reason: impl Into<String>) -> ParseError {

@@ -22,7 +22,7 @@ pub(super) fn calls(body: &str) -> Result<(Vec<Call>, bool), ParseError> {
     let mut closed = false;
     loop {
         reader.blank();
-        if opened && reader.eat("]") {
+        if reader.eat("]") {
             closed = true;
             break;
         }
@@ -43,7 +43,7 @@ pub(super) fn calls(body: &str) -> Result<(Vec<Call>, bool), ParseError> {
         }
         reader.blank();
         if !reader.eat(",") {
-            if opened && reader.eat("]") {
+            if reader.eat("]") {
                 closed = true;
             }
             break;
@@ -51,7 +51,13 @@ pub(super) fn calls(body: &str) -> Result<(Vec<Call>, bool), ParseError> {
     }
     reader.blank();
     if reader.peek().is_some() {
-        let expected = if closed || !opened { "the end" } else { "`,` or `]`" };
+        let expected = if closed {
+            "the end"
+        } else if !opened {
+            "`,` or the end"
+        } else {
+            "`,` or `]`"
+        };
         return Err(reader.unexpected(expected));
     }
     Ok((calls, opened && closed))
