@@ -84,7 +84,7 @@ fn explain(graph: &Graph, store: &Store, index: usize) -> Explained {
     let (key, now) = resolved_key(stage, &known.clone().unwrap_or_default());
     let candidates: Vec<_> =
         lookup.nearest(&stage.name, &stage.kind.name).into_iter().filter(|before| before.key != key).collect();
-    if let Some((before, changes)) = nearest_change(stage, &now, &candidates) {
+    if let Some((before, changes)) = nearest_change(&now, &candidates) {
         explained.against = Some((before.key, before.run_id.clone()));
         // Inputs that are not known yet are no change.
         explained.changes =
