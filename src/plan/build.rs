@@ -40,8 +40,7 @@ impl Graph {
                 }
                 None => {
                     stage.twin = equal.first().copied();
-                    let producers: BTreeSet<usize> =
-                        stage.inputs.values().flatten().map(|edge| edge.node).chain(stage.twin).collect();
+                    let producers: BTreeSet<usize> = stage.inputs.values().flatten().map(|edge| edge.node).collect();
                     let node = graph.add_node(stage);
                     for producer in producers {
                         graph.add_edge(NodeIndex::new(producer), node, ());

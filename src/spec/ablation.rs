@@ -249,6 +249,9 @@ fn last_part(path: &str) -> &str {
     path.rsplit('.').next().unwrap_or(path)
 }
 
+/// What is called for each parameter path: with the path, its place, what it names, and what it is set to.
+type Found<'f> = dyn FnMut(&mut Report, &str, Range<usize>, Target<'_>, &Item<'_>) + 'f;
+
 /// Calls `found` for each parameter path of a table. Paths may be written in quotes, or as dotted keys, which TOML makes
 /// nested tables of.
 fn each_path(
@@ -257,7 +260,7 @@ fn each_path(
     stages: &[Stage],
     prefix: &str,
     table: &DeTable<'_>,
-    found: &mut dyn FnMut(&mut Report, &str, Range<usize>, Target<'_>, &Item<'_>),
+    found: &mut Found<'_>,
 ) {
     for (key, item) in table {
         let path = if prefix.is_empty() { key.get_ref().to_string() } else { format!("{prefix}.{}", key.get_ref()) };

@@ -70,7 +70,7 @@ pub(super) fn read(report: &mut Report, draft: &Draft<'_, '_>, kinds: &Kinds) ->
 
 /// Returns what stands for a kind that is unknown, so that the rest of the file can be checked.
 fn stand_in(kinds: &Kinds) -> Arc<Kind> {
-    kinds.get(super::COMMAND_KIND).expect("`command` is always among the kinds").clone()
+    kinds.shared(super::COMMAND_KIND).expect("`command` is always among the kinds").clone()
 }
 
 fn allow(report: &mut Report, draft: &Draft<'_, '_>, is_command: bool) {

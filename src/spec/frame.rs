@@ -136,7 +136,7 @@ fn read_stages<'t, 'i>(
         enter(report, frame, name, table.span.clone(), Named::Stage(index));
         table.missing(report, "uses", "\"KIND\"");
         let kind = table.text(report, "uses").and_then(|(word, span)| {
-            let kind = kinds.get(word);
+            let kind = kinds.shared(word);
             if kind.is_none() {
                 report.unknown("unknown-kind", span, format!("there is no stage kind `{word}`"), word, kinds.names());
             }
