@@ -2,7 +2,7 @@
 
 use crate::{
     base::did_you_mean,
-    stage::{StageCtx, StageError, compare, import_model, mine_hard, prepare_data},
+    stage::{StageCtx, StageError, compare, import_model, inject_few_shot, mine_hard, prepare_data},
 };
 
 macro_rules! kinds {
@@ -40,6 +40,8 @@ kinds! {
     PrepareData = "prepare-data" => prepare_data,
     /// Finds the samples that the current policy (almost) never solves.
     MineHard = "mine-hard" => mine_hard,
+    /// Gives hard samples demonstrations.
+    InjectFewShot = "inject-few-shot" => inject_few_shot,
     /// Puts score tables side by side.
     Compare = "compare" => compare,
 }

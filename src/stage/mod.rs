@@ -10,6 +10,7 @@ mod context;
 mod error;
 mod fetch;
 mod import_model;
+mod inject_few_shot;
 mod kind;
 mod mine_hard;
 mod prepare_data;

@@ -27,6 +27,7 @@ macro_rules! shipped {
 pub static KINDS: &[ShippedKind] = shipped! {
     "compare" [],
     "import-model" [],
+    "inject-few-shot" ["prompt.j2"],
     "mine-hard" [],
     "prepare-data" [],
 };

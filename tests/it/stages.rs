@@ -5,6 +5,6 @@ mod fetch;
 #[allow(dead_code, reason = "the harness serves every kind")]
 pub mod harness;
 mod mine_hard;
-mod prepare_data;
 mod model_import;
+mod prepare_data;
 mod shipped;
