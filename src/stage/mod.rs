@@ -12,6 +12,7 @@ mod fetch;
 mod grpo;
 mod import_model;
 mod init_model;
+mod inject_few_shot;
 mod kind;
 mod mine_hard;
 mod prepare_data;

@@ -29,6 +29,7 @@ pub static KINDS: &[ShippedKind] = shipped! {
     "grpo" ["prompt.j2"],
     "import-model" [],
     "init-model" ["prompt.j2"],
+    "inject-few-shot" ["prompt.j2"],
     "mine-hard" [],
     "prepare-data" [],
     "rollout" ["prompt.j2"],

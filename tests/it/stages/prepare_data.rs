@@ -270,3 +270,25 @@ bfcl report 2e172ff18343843a4b412bf0c6f285b1032a601e2180d12edfa9c87e3588c930
 rlla train 2504f62bf867d452840b6e9b1574deab78214f4c732994161467564ea9af89f2
 "#);
 }
+
+#[test]
+fn a_suites_questions_are_generated_alike_every_time() {
+    let suite = |source: &str| StageRun::new("prepare-data").param("source", source);
+    let outcome = suite("suite:household?count=60&seed=3").run().unwrap();
+    let samples = all(&outcome);
+    assert!(samples.len() > 40 && samples.iter().all(|sample| sample.environment.is_some() && !sample.gold.is_empty()));
+    for sample in &samples {
+        let judged = toolexpander::tools::execution::judge(&sample.gold, sample);
+        assert!(judged.right(), "{}: {:?}", sample.id, judged.error);
+    }
+    let again = suite("suite:household?count=60&seed=3").seed(99).run().unwrap();
+    assert_eq!(outcome.bytes("train"), again.bytes("train"));
+    let other = suite("suite:household?count=60&seed=4").run().unwrap();
+    assert_ne!(outcome.bytes("train"), other.bytes("train"));
+    let bank = suite("suite:household?count=20&domains=bank&level=full").run().unwrap();
+    assert!(all(&bank).iter().all(|sample| sample.id.contains("full")));
+    insta::assert_snapshot!(suite("suite:houshold").fails(), @"");
+    insta::assert_snapshot!(suite("suite:household?count=many").fails(), @"");
+    insta::assert_snapshot!(suite("suite:household?cuont=3").fails(), @"");
+    insta::assert_snapshot!(suite("suite:household?count").fails(), @"");
+}
