@@ -3,6 +3,7 @@
 //! The Llama family for now. Everything here works on plain values (`Config`, `Weights`, `Tokenizer`) in memory; files
 //! are read and written by the loaders only. Nothing here knows stages, the store or the pipeline.
 
+pub mod adamw;
 mod bpe;
 mod chat;
 mod config;
@@ -10,10 +11,12 @@ mod error;
 mod folder;
 pub mod gguf;
 mod model;
+mod native;
 mod random;
 pub mod reference;
 mod safetensors;
 mod tokenizer;
+pub mod train;
 mod weights;
 
 pub use chat::{ChatMessage, ChatTemplate};

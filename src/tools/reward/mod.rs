@@ -1,0 +1,3 @@
+//! Rewards of one answer, as named parts.
+
+pub mod toolrl;
