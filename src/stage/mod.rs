@@ -9,11 +9,16 @@ mod compare;
 mod context;
 mod error;
 mod fetch;
+mod grpo;
 mod import_model;
+mod init_model;
+mod inject_few_shot;
 mod kind;
 mod mine_hard;
 mod prepare_data;
+mod rollout;
 pub mod samples;
+mod sft;
 pub mod shipped;
 mod training;
 

@@ -6,4 +6,5 @@ mod fetch;
 pub mod harness;
 mod mine_hard;
 mod model_import;
+mod prepare_data;
 mod shipped;

@@ -35,6 +35,9 @@ pub(super) trait Lanes: Copy {
     /// `self · 2^exponent` for integral exponents whose results are normal numbers.
     fn scale(self, exponent: Self) -> Self;
     fn sqrt(self) -> Self;
+    /// Hints that this address will be used soon; any address is fine.
+    #[inline(always)]
+    fn prefetch(_address: *const f32) {}
 
     /// Reads the first `count` floats, and zero for the other lanes.
     ///
@@ -210,6 +213,10 @@ mod x86 {
         #[inline(always)]
         unsafe fn store(self, to: *mut f32) {
             unsafe { _mm512_storeu_ps(to, self.0) }
+        }
+        #[inline(always)]
+        fn prefetch(address: *const f32) {
+            unsafe { _mm_prefetch::<_MM_HINT_T0>(address.cast()) }
         }
         #[inline(always)]
         unsafe fn load_first(from: *const f32, count: usize) -> Self {

@@ -100,8 +100,6 @@ dispatched! {
     ) = soft_max_backward_body;
     /// `Σ a b`.
     pub(super) fn dot(a: *const f32, b: *const f32, length: usize) -> f32 = dot_body;
-    /// `to += from`.
-    pub(super) fn add(to: *mut f32, from: *const f32, length: usize) = add_body;
     /// `to = from · factor`.
     pub(super) fn scaled(to: *mut f32, from: *const f32, length: usize, factor: f32) = scaled_body;
     /// One AdamW update: see [`crate::lm::adamw`].
@@ -311,16 +309,6 @@ unsafe fn dot_body<V: Lanes>(a: *const f32, b: *const f32, length: usize) -> f32
             sum = at::<V>(a, index, length).fma(at(b, index, length), sum);
         }
         sum.sum()
-    }
-}
-
-#[inline(always)]
-unsafe fn add_body<V: Lanes>(to: *mut f32, from: *const f32, length: usize) {
-    // SAFETY: see above.
-    unsafe {
-        for index in (0..length).step_by(LANES) {
-            put(to, index, length, at::<V>(to, index, length).add(at(from, index, length)));
-        }
     }
 }
 

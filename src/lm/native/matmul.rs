@@ -23,7 +23,7 @@ pub(super) const PANEL: usize = 32;
 const ROW_BLOCK: usize = 96;
 
 /// Longest stretch of the inner dimension before moving to the next tile. Splitting does not change results.
-const DEPTH_BLOCK: usize = 640;
+const DEPTH_BLOCK: usize = 512;
 
 /// Bytes of packed panels to sweep with one tile of `A`: half of a usual second-level cache.
 const PANEL_BLOCK_BYTES: usize = 512 * 1024;
@@ -104,8 +104,12 @@ fn pack_panel(target: &mut [f32], matrix: Matrix, first: usize) {
     if matrix.column_stride == 1 {
         for (depth, row) in target.chunks_exact_mut(PANEL).enumerate() {
             let begin = depth * matrix.row_stride + first;
-            row[..width].copy_from_slice(&matrix.data[begin..begin + width]);
-            row[width..].fill(0.0);
+            if width == PANEL {
+                copy_fixed::<PANEL>(row, &matrix.data[begin..begin + PANEL]);
+            } else {
+                row[..width].copy_from_slice(&matrix.data[begin..begin + width]);
+                row[width..].fill(0.0);
+            }
         }
         return;
     }
@@ -283,31 +287,46 @@ unsafe fn multiply_block(
     }
 }
 
+/// Copies so few floats that a call would cost more.
+#[inline(always)]
+fn copy_fixed<const N: usize>(to: &mut [f32], from: &[f32]) {
+    if let (Some(to), Some(from)) = (to.first_chunk_mut::<N>(), from.first_chunk::<N>()) {
+        *to = *from;
+    }
+}
+
 fn tile_height(set: InstructionSet) -> usize {
     if set == InstructionSet::Avx512 { 12 } else { 6 }
 }
 
 /// Packs rows into tiles `[row / height][depth][rows of the tile]`.
 fn pack_rows(target: &mut [f32], source: &[f32], a: &Matrix, rows: usize, depth: usize, height: usize) {
-    let mut first = 0;
-    let mut target = target;
-    while first < rows {
-        let count = height.min(rows - first);
-        let (tile, rest) = target.split_at_mut(count * depth);
-        if a.row_stride == 1 {
-            for (index, slots) in tile.chunks_exact_mut(count).enumerate() {
-                let begin = index * a.column_stride + first;
-                slots.copy_from_slice(&source[begin..begin + count]);
-            }
-        } else {
-            for row in 0..count {
-                for (index, slot) in tile[row..].iter_mut().step_by(count).enumerate() {
-                    *slot = source[(first + row) * a.row_stride + index * a.column_stride];
-                }
+    let whole = rows / height * height;
+    if a.row_stride == 1 && height == 12 {
+        // All tiles of one depth are neighbours in memory: read them together.
+        for index in 0..depth {
+            let begin = index * a.column_stride;
+            for (tile, from) in source[begin..begin + whole].chunks_exact(12).enumerate() {
+                let place = (tile * depth + index) * 12;
+                copy_fixed::<12>(&mut target[place..place + 12], from);
             }
         }
-        target = rest;
-        first += count;
+    } else {
+        pack_tiles(&mut target[..whole * depth], source, a, depth, height);
+    }
+    if whole < rows {
+        pack_tiles(&mut target[whole * depth..], &source[whole * a.row_stride..], a, depth, rows - whole);
+    }
+}
+
+/// Packs tiles of `height` rows, as many as fit the target.
+fn pack_tiles(target: &mut [f32], source: &[f32], a: &Matrix, depth: usize, height: usize) {
+    for (tile, target) in target.chunks_exact_mut(height * depth).enumerate() {
+        for (index, slots) in target.chunks_exact_mut(height).enumerate() {
+            for (row, slot) in slots.iter_mut().enumerate() {
+                *slot = source[(tile * height + row) * a.row_stride + index * a.column_stride];
+            }
+        }
     }
 }
 
@@ -396,6 +415,12 @@ unsafe fn tile<V: Lanes, const M: usize, const N: usize, const PACKED: bool>(
     columns: usize,
 ) {
     let whole = columns == N * LANES;
+    // The next tile's target, by the time that this one is done.
+    for row in 0..M {
+        for vector in 0..N {
+            V::prefetch(c.wrapping_add(row * tiles.c_row + PANEL + vector * LANES));
+        }
+    }
     let mut sums = [[V::splat(0.0); N]; M];
     // SAFETY: inside, as promised by the caller, here and below.
     unsafe {
