@@ -198,23 +198,25 @@ impl Tokenizer {
     /// The result is a function of the arguments alone.
     ///
     /// # Errors
-    /// [`LmError::Request`] when `vocab_size` does not hold the bytes and special tokens, or an extra token is empty or
-    /// given twice.
+    /// [`LmError::Request`] when `vocab_size` does not hold the bytes and special tokens, or an extra token is empty,
+    /// given twice or a single byte.
     pub fn train_bpe<'a>(
         texts: impl IntoIterator<Item = &'a str>,
         vocab_size: usize,
         extra_tokens: &[&str],
     ) -> Result<Self, LmError> {
         let special = ["<|endoftext|>", "<|im_start|>", "<|im_end|>"];
+        let bytes = bpe::byte_alphabet();
         let mut tokens: Vec<String> = Vec::new();
         for token in special.iter().chain(extra_tokens) {
-            if token.is_empty() || tokens.iter().any(|known| known == token) {
-                return Err(LmError::Request(format!("the extra token `{token}` is empty or given twice")));
+            if token.is_empty() || tokens.iter().chain(&bytes).any(|known| known == token) {
+                let reason = "it is empty, given twice, or a single byte";
+                return Err(LmError::Request(format!("the extra token `{token}` is impossible: {reason}")));
             }
             tokens.push((*token).to_owned());
         }
         let added = tokens.len();
-        tokens.extend(bpe::byte_alphabet());
+        tokens.extend(bytes);
         if tokens.len() > vocab_size {
             return Err(LmError::Request(format!(
                 "a vocabulary of {vocab_size} tokens is too small: the bytes and special tokens are {}",

@@ -337,3 +337,59 @@ impl<R: Read + Seek> Walk<'_, R> {
 fn invalid(reason: String) -> io::Error {
     io::Error::new(io::ErrorKind::InvalidData, reason)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn llama_3_2() -> Config {
+        Config {
+            hidden_size: 2048,
+            intermediate_size: 8192,
+            num_hidden_layers: 16,
+            num_attention_heads: 32,
+            num_key_value_heads: 8,
+            head_dim: 64,
+            vocab_size: 128_256,
+            rms_norm_eps: 1e-5,
+            rope_theta: 500_000.0,
+            rope_scaling: None,
+            max_position_embeddings: 131_072,
+            tie_word_embeddings: true,
+            bos_token_id: None,
+            eos_token_ids: Vec::new(),
+        }
+    }
+
+    #[test]
+    fn llama_3_scaling_is_found_from_its_factors() {
+        let config = llama_3_2();
+        for factor in [8.0, 32.0] {
+            let scaling = Llama3RopeScaling {
+                factor,
+                low_freq_factor: 1.0,
+                high_freq_factor: 4.0,
+                original_max_position_embeddings: 8192,
+            };
+            let scaled = Config { rope_scaling: Some(scaling), ..config.clone() }.inverse_frequencies();
+            let mut factors: Vec<f32> = config
+                .inverse_frequencies()
+                .iter()
+                .zip(scaled)
+                .map(|(plain, scaled)| (plain / scaled) as f32)
+                .collect();
+            assert_eq!(llama3_scaling(&config, &factors), Some(scaling));
+            factors[20] *= 1.1;
+            assert_eq!(llama3_scaling(&config, &factors), None);
+        }
+        assert_eq!(llama3_scaling(&config, &[1.0; 32]), None);
+    }
+
+    #[test]
+    fn rows_return_to_their_halves() {
+        // One head of 4 rows of width 1: a0 b0 a1 b1 (first half a, second half b), interleaved by the converter.
+        assert_eq!(unpermute(&[0.0, 10.0, 1.0, 11.0], 4, 1), [0.0, 1.0, 10.0, 11.0]);
+        // Two heads, each by itself.
+        assert_eq!(unpermute(&[0.0, 1.0, 2.0, 3.0], 2, 1), [0.0, 1.0, 2.0, 3.0]);
+    }
+}
