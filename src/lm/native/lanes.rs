@@ -357,18 +357,25 @@ pub enum InstructionSet {
 }
 
 impl InstructionSet {
-    /// Returns the best one that this processor has. `TOOLEXPANDER_SIMD` is not read: results do not depend on it anyway.
+    /// Returns the best one that this processor has.
     pub fn detect() -> Self {
         #[cfg(target_arch = "x86_64")]
         {
-            if is_x86_feature_detected!("avx512f") && is_x86_feature_detected!("fma") {
-                return Self::Avx512;
-            }
-            if is_x86_feature_detected!("avx2") && is_x86_feature_detected!("fma") {
-                return Self::Avx2;
+            if is_x86_feature_detected!("fma") && is_x86_feature_detected!("avx2") {
+                return if is_x86_feature_detected!("avx512f") { Self::Avx512 } else { Self::Avx2 };
             }
         }
         Self::Portable
+    }
+
+    /// Returns all that this processor has.
+    #[cfg(test)]
+    pub fn available() -> Vec<Self> {
+        match Self::detect() {
+            Self::Avx512 => vec![Self::Avx512, Self::Avx2, Self::Portable],
+            Self::Avx2 => vec![Self::Avx2, Self::Portable],
+            Self::Portable => vec![Self::Portable],
+        }
     }
 }
 
