@@ -213,7 +213,7 @@ mod tests {
         let work = desk.work();
         let inode = std::fs::metadata(work.join("same")).unwrap().ino();
         std::fs::write(work.join("edited"), "EDITED").unwrap();
-        std::fs::hard_link(work.join("linked"), root.join("other-name")).unwrap();
+        std::fs::hard_link(work.join("linked"), folder.path().join("other-name")).unwrap();
         std::fs::remove_file(work.join("replaced")).unwrap();
         std::os::unix::fs::symlink("same", work.join("replaced")).unwrap();
         std::fs::set_permissions(work.join("made-executable"), std::fs::Permissions::from_mode(0o755)).unwrap();
