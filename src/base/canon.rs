@@ -46,7 +46,13 @@ impl Canon {
 
     /// Writes a number; `-0.0` is written as `0.0` and every NaN alike.
     pub fn float(&mut self, value: f64) -> &mut Self {
-        let value = if value == 0.0 { 0.0 } else if value.is_nan() { f64::NAN } else { value };
+        let value = if value == 0.0 {
+            0.0
+        } else if value.is_nan() {
+            f64::NAN
+        } else {
+            value
+        };
         self.bytes.push(b'f');
         self.bytes.extend_from_slice(&value.to_bits().to_le_bytes());
         self

@@ -1,1 +1,10 @@
-//! Tests of `stages`.
+//! Tests of `stages`: every kind run in-process on real small data.
+
+mod compare;
+mod fetch;
+#[allow(dead_code, reason = "the harness serves every kind")]
+pub mod harness;
+mod mine_hard;
+mod model_import;
+mod prepare_data;
+mod shipped;
