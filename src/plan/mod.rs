@@ -16,5 +16,5 @@ pub use crate::spec::Resources;
 pub use decide::{Decision, Results, decide, reason_to_run};
 pub use explain::{Change, explain, nearest_change};
 pub use facts::{Facts, Numerics};
-pub use graph::{FileOrigin, Graph, InputEdge, PlannedFile, PlannedStage, UnknownStage};
+pub use graph::{FileOrigin, Graph, InputEdge, PlannedFile, PlannedStage};
 pub use key::{KEY_FORMAT, resolved_key};

@@ -31,6 +31,7 @@ use crate::{
     store::{
         FaultPoint, KeyLock, StoreError,
         disk::{self, SEALED, Stamp},
+        index::ManifestRow,
         open::Shared,
         results::{blobs, read_manifest},
         session::Use,
@@ -203,6 +204,10 @@ struct Pending {
     ticket: Option<Promise>,
     /// The manifest in `tmp/`.
     file: Utf8PathBuf,
+    /// The manifest as text.
+    bytes: Vec<u8>,
+    /// What `stat` says of `file`, and will say of it under its name.
+    stamp: Stamp,
     failure: Option<Arc<StoreError>>,
 }
 
@@ -228,6 +233,8 @@ impl Worker {
                     lock: Some(lock),
                     ticket: Some(ticket),
                     file: Utf8PathBuf::new(),
+                    bytes: Vec::new(),
+                    stamp: Stamp::default(),
                     failure: None,
                 }),
                 Job::Predicted { key, predicted: digest } => predicted.entry(key).or_default().push(digest),
@@ -257,7 +264,7 @@ impl Worker {
     fn extended(&self, key: &Digest, digests: &[Digest]) -> Option<Pending> {
         let writer = self.shared.writer.as_ref()?;
         let lock = writer.keys.try_lock(key).ok().flatten()?;
-        let mut manifest = read_manifest(&self.shared.layout, key).ok().flatten()?;
+        let (_, _, mut manifest) = read_manifest(&self.shared.layout, key).ok().flatten()?;
         let before = manifest.predicted.len();
         extend(&mut manifest.predicted, digests);
         (manifest.predicted.len() > before).then(|| Pending {
@@ -265,6 +272,8 @@ impl Worker {
             lock: Some(lock),
             ticket: None,
             file: Utf8PathBuf::new(),
+            bytes: Vec::new(),
+            stamp: Stamp::default(),
             failure: None,
         })
     }
@@ -286,11 +295,13 @@ impl Worker {
         self.seal(pending, &fresh);
         self.step(pending, FaultPoint::BlobsSealed);
 
-        let manifests: Vec<&ResultManifest> =
-            pending.iter().filter(|job| job.failure.is_none()).map(|job| &*job.manifest).collect();
-        if !manifests.is_empty() {
+        let whole = pending.iter().filter(|job| job.failure.is_none());
+        let rows: Vec<ManifestRow> = whole
+            .map(|Pending { manifest, bytes, stamp, .. }| ManifestRow { manifest, bytes, stamp: *stamp })
+            .collect();
+        if !rows.is_empty() {
             // The index is a cache: without it the results are found all the same, only later.
-            let _ = shared.index.record(&manifests);
+            let _ = shared.index.record(&rows);
         }
         self.step(pending, FaultPoint::IndexWritten);
 
@@ -347,7 +358,9 @@ impl Worker {
             .map_err(|error| StoreError::Damaged { path: shared.layout.result(&key), reason: error.to_string() })?;
         bytes.push(b'\n');
         job.file = writer.fresh(&shared.layout, "manifest")?;
-        disk::write_new(&job.file, &bytes)
+        job.stamp = disk::write_new(&job.file, &bytes)?;
+        job.bytes = bytes;
+        Ok(())
     }
 
     /// Makes the batch's blobs, their names and the manifests' bytes durable. Returns the blobs that were not before.

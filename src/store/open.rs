@@ -75,7 +75,8 @@ pub(super) struct Writer {
 }
 
 impl Writer {
-    pub(super) fn note(&self, layout: &Layout, uses: impl IntoIterator<Item = Use>) -> Result<(), StoreError> {
+    /// Notes what is used; returns whether anything was not noted already.
+    pub(super) fn note(&self, layout: &Layout, uses: impl IntoIterator<Item = Use>) -> Result<bool, StoreError> {
         self.session.note(layout, &self.lock, uses)
     }
 
