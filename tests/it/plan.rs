@@ -30,8 +30,13 @@ struct Disk {
 
 impl Disk {
     fn new() -> Self {
-        let files =
-            [("../data/items", "the items"), ("count.sh", "wc -l"), ("./count.sh", "wc -l"), ("moved.sh", "wc -l"), ("mine.txt", "my prompt")];
+        let files = [
+            ("../data/items", "the items"),
+            ("count.sh", "wc -l"),
+            ("./count.sh", "wc -l"),
+            ("moved.sh", "wc -l"),
+            ("mine.txt", "my prompt"),
+        ];
         let files = files.into_iter().map(|(path, text)| (path.to_owned(), text.to_owned())).collect();
         Self { files, numerics: Numerics::default() }
     }
