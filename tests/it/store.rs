@@ -10,6 +10,7 @@ mod gc;
 mod index;
 mod locks;
 mod machine;
+mod power_cut;
 mod runs;
 mod speed;
 mod support;
@@ -24,6 +25,8 @@ fn child_main(task: &str, arguments: &[&str]) {
         "commit-many" => crowd::commit_many(arguments),
         "commit-and-keep" => gc::commit_and_keep(arguments),
         "fill-disk" => disk_full::fill(arguments),
+        "commit-and-tell" => power_cut::commit_and_tell(arguments),
+        "cut-power" => power_cut::cut(arguments),
         "read-only-disk" => disk_full::read_only(arguments),
         other => panic!("no such task: {other}"),
     }

@@ -14,27 +14,32 @@ use toolexpander::{
 
 use super::support::*;
 
-/// Runs a task of this test binary in a fresh mount name space, with a tmpfs of `size` at `folder`. Returns what it printed;
-/// `None` where mounting is not permitted.
-fn mounted(size: &str, folder: &Utf8Path, task: &str) -> Option<String> {
+/// Runs a task of this test binary, with `folder`, in a mount name space that ends with it. Returns what it printed; `None`
+/// where that is not permitted.
+pub fn in_mount_name_space(folder: &Utf8Path, task: &str) -> Option<String> {
+    prepared(folder, task, "true")
+}
+
+/// Likewise, with a tmpfs of `size` at `folder`.
+fn with_disk(size: &str, folder: &Utf8Path, task: &str) -> Option<String> {
+    prepared(folder, task, &format!("mount -t tmpfs -o size={size} tmpfs \"$1\""))
+}
+
+fn prepared(folder: &Utf8Path, task: &str, mount: &str) -> Option<String> {
     let inner = child_command(&[task, folder.as_str()]);
     let mut command = Command::new("unshare");
-    command.args([
-        "--mount",
-        "sh",
-        "-c",
-        "mount -t tmpfs -o size=$1 tmpfs \"$2\" || exit 77; shift 2; exec \"$@\"",
-        "sh",
-        size,
-    ]);
-    command.arg(folder).arg(inner.get_program()).args(inner.get_args());
+    let script = format!("echo entered; {mount} || exit 77; shift; exec \"$@\"");
+    command
+        .args(["--mount", "sh", "-c", &script, "sh", folder.as_str()])
+        .arg(inner.get_program())
+        .args(inner.get_args());
     for (name, value) in inner.get_envs() {
         command.env(name, value.unwrap());
     }
     let output = match command.stdin(Stdio::null()).output() {
-        Ok(output) if output.status.code() != Some(77) && output.status.code() != Some(1) => output,
+        Ok(output) if output.stdout.starts_with(b"entered") && output.status.code() != Some(77) => output,
         other => {
-            println!("skipped: a tmpfs cannot be mounted here: {other:?}");
+            println!("skipped: a disk cannot be mounted here: {other:?}");
             return None;
         }
     };
@@ -116,7 +121,7 @@ pub fn fill(arguments: &[&str]) {
 #[test]
 fn a_full_disk_is_told_and_leaves_nothing_half_done() {
     let place = Place::new();
-    if let Some(text) = mounted("2m", &place.path, "fill-disk") {
+    if let Some(text) = with_disk("2m", &place.path, "fill-disk") {
         let line = text.lines().find(|line| line.starts_with("filled: ")).expect("the child came to its end");
         println!("{line}");
     }
@@ -145,7 +150,7 @@ pub fn read_only(arguments: &[&str]) {
 #[test]
 fn a_store_on_a_read_only_disk_can_be_read() {
     let place = Place::new();
-    if let Some(text) = mounted("4m", &place.path, "read-only-disk") {
+    if let Some(text) = with_disk("4m", &place.path, "read-only-disk") {
         assert!(text.lines().any(|line| line == "read"), "the child came to its end");
     }
 }
