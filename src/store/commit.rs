@@ -145,8 +145,12 @@ impl Committer {
         let mut running = self.running.lock().unwrap_or_else(PoisonError::into_inner);
         let running = running.get_or_insert_with(|| {
             let (jobs, queue) = channel();
-            let worker =
-                Worker { shared: Arc::clone(shared), failed: Arc::clone(&self.failed), costs: Costs::default(), wrote: false };
+            let worker = Worker {
+                shared: Arc::clone(shared),
+                failed: Arc::clone(&self.failed),
+                costs: Costs::default(),
+                wrote: false,
+            };
             Running { jobs, thread: std::thread::spawn(move || worker.run(&queue)) }
         });
         // A thread that died drops the job, which answers its ticket.
@@ -248,7 +252,7 @@ impl Worker {
             self.batch(jobs);
         }
         if self.wrote {
-            let _ = self.shared.index.mark_seen();
+            let _ = self.shared.index.settle();
         }
     }
 
