@@ -3,6 +3,7 @@
 #![expect(clippy::unwrap_used, reason = "helpers of tests, too")]
 
 mod engine_training;
+mod load_export;
 mod load_fixtures;
 mod load_folder;
 mod load_gguf;
