@@ -208,7 +208,7 @@ fn overrides(texts: &[String]) -> Result<Vec<Override>, Failure> {
     for text in texts {
         match Override::parse(text) {
             Ok(set) => parsed.push(set),
-            Err(mistake) => mistakes.push(mistake),
+            Err(mistake) => mistakes.push(*mistake),
         }
     }
     if mistakes.is_empty() { Ok(parsed) } else { Err(Failure::Configuration(mistakes)) }

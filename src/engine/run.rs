@@ -30,12 +30,12 @@ use crate::{
         process::Ending,
         publish::Publisher,
         state::{StageState, input_records, run_report, skip_reason, stage_report},
-        workspace::Workshop,
+        workspace::{Task, Workshop},
     },
-    plan::{Decision, Graph, decide, resolved_key},
+    plan::{Decision, Graph, decide, reason_to_run, resolved_key},
     record::{RESULT_FORMAT, ResultManifest, RunEvent, RunReport, StageReport, StageStatus},
     schedule::{NodeNeeds, NodeState, Outcome, Scheduler},
-    store::{RunFolder, Store, Ticket},
+    store::{KeyLock, RunFolder, Store, Ticket},
 };
 
 /// Lines of the log that a failure shows.
@@ -44,8 +44,6 @@ const TAIL_LINES: usize = 20;
 const FOLLOW_INTERVAL: Duration = Duration::from_millis(250);
 /// How often a key that another process holds is asked for.
 const LOCK_INTERVAL: Duration = Duration::from_millis(10);
-/// How many used keys are noted at once, so that garbage collection spares them while the run goes on.
-const USES_AT_ONCE: usize = 64;
 
 /// Runs every stage of `graph` whose result does not exist yet, and tells `listener` and the run's journal what happens.
 ///
@@ -85,7 +83,6 @@ pub fn run(
         twins: BTreeMap::new(),
         finished: BTreeMap::new(),
         tickets: Vec::new(),
-        uses: Vec::new(),
         stop_requests: 0,
         kill_at: None,
     };
@@ -116,8 +113,6 @@ struct Run<'a> {
     /// Results made here: they count before they are durable.
     finished: BTreeMap<Digest, Arc<ResultManifest>>,
     tickets: Vec<(usize, Ticket)>,
-    /// Keys used and not noted yet.
-    uses: Vec<Digest>,
     stop_requests: usize,
     kill_at: Option<Instant>,
 }
@@ -143,12 +138,16 @@ impl Run<'_> {
     /// Settles what is a hit and begins what there is room for, until neither makes anything else possible.
     fn begin_what_can(&mut self) -> Result<(), EngineError> {
         loop {
-            let news = self.scheduler.take_ready();
-            for &index in &news {
-                self.settle(index)?;
+            // A hit makes others ready, so this goes on until nothing is news.
+            let mut news = self.scheduler.take_ready();
+            while !news.is_empty() {
+                for index in news {
+                    self.settle(index)?;
+                }
+                news = self.scheduler.take_ready();
             }
             let next = self.scheduler.next();
-            if news.is_empty() && next.is_empty() {
+            if next.is_empty() {
                 return Ok(());
             }
             for index in next {
@@ -223,13 +222,14 @@ impl Run<'_> {
             return self.cached(index, manifest, "another run made it meanwhile");
         }
         if self.states[index].reason.is_empty() {
-            self.states[index].reason = self.reason(index);
+            let (_, ingredients) = self.states[index].resolved.as_ref().expect("a stage is settled before it begins");
+            self.states[index].reason = reason_to_run(&Lookup(self.store), stage, &key, ingredients);
         }
         let threads = stage.resources.cpus.clamp(1, self.options.capacity.cpus.max(1)) as usize;
         let log = log_path(&self.folder.path, &stage.id);
         let inputs = input_records(stage, &self.states);
         let began = Instant::now();
-        let started = self.workshop.prepare(stage, key, &inputs, threads).and_then(|workspace| {
+        let started = self.workshop.prepare(Task { stage, key, inputs: &inputs, threads }).and_then(|workspace| {
             let started = self.launcher.start(stage, &workspace, &log)?;
             Ok((workspace, started))
         });
@@ -332,14 +332,15 @@ impl Run<'_> {
             Ending::Exit(status) => Err(Cause::Exit(status)),
             Ending::Signal(signal) => Err(Cause::Signal(signal)),
         };
-        attempt.workspace.remove();
+        let Attempt { workspace, log, lock, .. } = attempt;
+        self.workshop.take_back(workspace);
         let twins = self.twins.remove(&self.key(index)).unwrap_or_default();
         match collected {
-            Ok(outputs) => self.executed(attempt, outputs, seconds)?,
+            Ok(outputs) => self.executed(index, lock, outputs, seconds)?,
             Err(cause) => {
-                drop(attempt.lock);
-                let tail = tail(&attempt.log, TAIL_LINES).unwrap_or_default();
-                self.failed(index, StageFailure { cause, tail, log: Some(attempt.log) }, seconds)?;
+                drop(lock);
+                let tail = tail(&log, TAIL_LINES).unwrap_or_default();
+                self.failed(index, StageFailure { cause, tail, log: Some(log) }, seconds)?;
             }
         }
         for twin in twins {
@@ -349,8 +350,7 @@ impl Run<'_> {
     }
 
     /// Commits the outputs of an attempt and lets its dependents go on; they need not wait until it is durable.
-    fn executed(&mut self, attempt: Attempt, outputs: Outputs, seconds: f64) -> Result<(), EngineError> {
-        let index = attempt.index;
+    fn executed(&mut self, index: usize, lock: KeyLock, outputs: Outputs, seconds: f64) -> Result<(), EngineError> {
         let stage = self.graph.stage(index);
         let (key, ingredients) = self.states[index].resolved.clone().expect("a stage that ran has its key");
         let manifest = ResultManifest {
@@ -369,7 +369,7 @@ impl Run<'_> {
             pinned: BTreeMap::new(),
         };
         let shared = Arc::new(manifest.clone());
-        self.tickets.push((index, self.store.commit(manifest, attempt.lock)));
+        self.tickets.push((index, self.store.commit(manifest, lock)));
         self.finished.insert(key, Arc::clone(&shared));
         let reason = std::mem::take(&mut self.states[index].reason);
         self.succeeded(index, shared, StageStatus::Executed, reason, seconds)
@@ -393,10 +393,6 @@ impl Run<'_> {
         seconds: f64,
     ) -> Result<(), EngineError> {
         let stage = self.graph.stage(index);
-        self.uses.push(manifest.key);
-        if self.uses.len() >= USES_AT_ONCE {
-            self.folder.record_uses(&std::mem::take(&mut self.uses))?;
-        }
         let mut report = StageReport {
             key: Some(manifest.key),
             status,
@@ -488,12 +484,6 @@ impl Run<'_> {
         }
     }
 
-    /// Says why a stage runs whose key became known only now.
-    fn reason(&self, index: usize) -> String {
-        let _ = index;
-        "what it needs is new".to_owned()
-    }
-
     /// Waits until everything is durable, and makes the report.
     fn finish(mut self, began: Instant) -> Result<RunReport, EngineError> {
         for (index, ticket) in std::mem::take(&mut self.tickets) {
@@ -503,9 +493,6 @@ impl Run<'_> {
                 report.reason = chain(&error);
                 self.report(index, report)?;
             }
-        }
-        if !self.uses.is_empty() {
-            self.folder.record_uses(&self.uses)?;
         }
         self.publisher.save().map_err(EngineError::system("remember what was published"))?;
         let stages = self.states.iter_mut().map(|state| state.report.take().expect("a finished run ended every stage"));

@@ -15,6 +15,7 @@ mod native;
 mod random;
 pub mod reference;
 mod safetensors;
+pub mod sample;
 mod tokenizer;
 pub mod train;
 mod weights;

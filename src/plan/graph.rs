@@ -66,7 +66,7 @@ pub struct PlannedStage {
     pub recipe: Digest,
     /// The predicted key: made of producers' predicted keys, so known before anything runs.
     pub predicted: Digest,
-    /// An earlier node with the same predicted key. It is waited for, so that its result is shared.
+    /// An earlier node with the same predicted key: the same work under another name, whose result is shared.
     pub twin: Option<usize>,
 }
 

@@ -103,7 +103,8 @@ fn read_seeds(report: &mut Report, table: &Table<'_, '_>) -> Vec<u64> {
         return Vec::new();
     };
     if items.is_empty() {
-        report.add("out-of-range", item.span(), format!("`seeds` of {} is empty", table.what));
+        report.add("out-of-range", item.span(), format!("`seeds` of {} is empty", table.what)).label =
+            Some("expected at least one seed".to_owned());
     }
     let mut seeds = Vec::with_capacity(items.len());
     for item in items.iter() {
@@ -112,7 +113,11 @@ fn read_seeds(report: &mut Report, table: &Table<'_, '_>) -> Vec<u64> {
                 report.add("duplicate-seed", item.span(), format!("seed {seed} is listed twice"));
             }
             Some(seed) => seeds.push(seed),
-            None => wrong_type(report, "a seed is of the wrong type".to_owned(), item, "an int of at least 0"),
+            None if item.get_ref().is_integer() => {
+                report.add("out-of-range", item.span(), "a seed is out of range".to_owned()).label =
+                    Some("expected at least 0".to_owned());
+            }
+            None => wrong_type(report, "a seed is of the wrong type".to_owned(), item, "int"),
         }
     }
     seeds
@@ -249,6 +254,9 @@ fn last_part(path: &str) -> &str {
     path.rsplit('.').next().unwrap_or(path)
 }
 
+/// What is called for each parameter path: with the path, its place, what it names, and what it is set to.
+type Found<'f> = dyn FnMut(&mut Report, &str, Range<usize>, Target<'_>, &Item<'_>) + 'f;
+
 /// Calls `found` for each parameter path of a table. Paths may be written in quotes, or as dotted keys, which TOML makes
 /// nested tables of.
 fn each_path(
@@ -257,7 +265,7 @@ fn each_path(
     stages: &[Stage],
     prefix: &str,
     table: &DeTable<'_>,
-    found: &mut dyn FnMut(&mut Report, &str, Range<usize>, Target<'_>, &Item<'_>),
+    found: &mut Found<'_>,
 ) {
     for (key, item) in table {
         let path = if prefix.is_empty() { key.get_ref().to_string() } else { format!("{prefix}.{}", key.get_ref()) };

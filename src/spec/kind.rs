@@ -273,7 +273,11 @@ impl Kinds {
     }
 
     /// Returns the kind called `name`.
-    pub fn get(&self, name: &str) -> Option<&Arc<Kind>> {
+    pub fn get(&self, name: &str) -> Option<&Kind> {
+        self.kinds.get(name).map(AsRef::as_ref)
+    }
+
+    pub(super) fn shared(&self, name: &str) -> Option<&Arc<Kind>> {
         self.kinds.get(name)
     }
 
@@ -283,7 +287,7 @@ impl Kinds {
     }
 
     /// Returns the kinds, sorted by name.
-    pub fn iter(&self) -> impl Iterator<Item = &Arc<Kind>> {
-        self.kinds.values()
+    pub fn iter(&self) -> impl Iterator<Item = &Kind> {
+        self.kinds.values().map(AsRef::as_ref)
     }
 }

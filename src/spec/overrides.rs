@@ -28,18 +28,18 @@ impl Override {
     ///
     /// # Errors
     /// There is no `=`, or nothing before it.
-    pub fn parse(text: &str) -> Result<Self, Diagnostic> {
+    pub fn parse(text: &str) -> Result<Self, Box<Diagnostic>> {
         let source = SourceText::new("--set", text);
         match text.find('=') {
             Some(split) if !text[..split].trim().is_empty() => Ok(Self { source, split }),
-            _ => Err(Diagnostic {
+            _ => Err(Box::new(Diagnostic {
                 code: "bad-set",
                 message: format!("`{text}` sets nothing"),
                 span: 0..text.len(),
                 source,
                 label: Some("expected path=value".to_owned()),
                 help: Some("write for example `--set round.times=4`".to_owned()),
-            }),
+            })),
         }
     }
 
@@ -135,6 +135,9 @@ pub(super) fn resolve<'p>(
     let mut parts = path.split('.');
     let head = parts.next().unwrap_or_default();
     let rest: Vec<&'p str> = parts.collect();
+    if frame.ambiguous.contains(head) || rest.first().is_some_and(|inner| frame.ambiguous.contains(inner)) {
+        return Resolved::Unknown;
+    }
     match (frame.names.get(head), &rest[..]) {
         (None, []) if head == "seed" => Resolved::Target(Target::Seed),
         (None, _) => {

@@ -2,7 +2,10 @@
 
 use crate::{
     base::did_you_mean,
-    stage::{StageCtx, StageError, compare, import_model, mine_hard, prepare_data},
+    stage::{
+        StageCtx, StageError, compare, evaluate, grpo, import_model, init_model, inject_few_shot, mine_hard,
+        prepare_data, rollout, sft,
+    },
 };
 
 macro_rules! kinds {
@@ -36,10 +39,22 @@ macro_rules! kinds {
 kinds! {
     /// Brings a model into the pipeline.
     ImportModel = "import-model" => import_model,
+    /// Makes a small random model.
+    InitModel = "init-model" => init_model,
+    /// Trains on gold answers.
+    Sft = "sft" => sft,
+    /// Samples completions and scores them.
+    Rollout = "rollout" => rollout,
+    /// Trains on rollouts.
+    Grpo = "grpo" => grpo,
     /// Reads questions with tools and accepted answers, and splits them.
     PrepareData = "prepare-data" => prepare_data,
     /// Finds the samples that the current policy (almost) never solves.
     MineHard = "mine-hard" => mine_hard,
+    /// Gives hard samples demonstrations.
+    InjectFewShot = "inject-few-shot" => inject_few_shot,
+    /// Asks a model and judges its answers.
+    Evaluate = "evaluate" => evaluate,
     /// Puts score tables side by side.
     Compare = "compare" => compare,
 }

@@ -36,10 +36,12 @@ const PATIENCE: Duration = Duration::from_secs(10);
 
 const TABLES: &str = "
     CREATE TABLE results (
-        key BLOB PRIMARY KEY, kind TEXT NOT NULL, stage TEXT NOT NULL, instance TEXT NOT NULL, committed_at INTEGER NOT NULL
-    ) WITHOUT ROWID;
-    CREATE INDEX results_by_stage ON results (kind, stage, committed_at);
-    CREATE INDEX results_by_instance ON results (kind, instance, committed_at);
+        id INTEGER PRIMARY KEY, key BLOB NOT NULL UNIQUE, kind TEXT NOT NULL, stage TEXT NOT NULL, instance TEXT NOT NULL,
+        committed_at INTEGER NOT NULL, device INTEGER NOT NULL, inode INTEGER NOT NULL, size INTEGER NOT NULL,
+        mtime BLOB NOT NULL, manifest BLOB NOT NULL
+    );
+    CREATE INDEX results_by_stage ON results (kind, stage, committed_at, key);
+    CREATE INDEX results_by_instance ON results (kind, instance, committed_at, key);
     CREATE TABLE predicted (
         predicted BLOB NOT NULL, key BLOB NOT NULL, committed_at INTEGER NOT NULL, PRIMARY KEY (predicted, key)
     ) WITHOUT ROWID;
@@ -50,6 +52,11 @@ const TABLES: &str = "
     ) WITHOUT ROWID;
     CREATE TABLE seen (id INTEGER PRIMARY KEY CHECK (id = 0), results_time BLOB NOT NULL);
 ";
+
+const NEWEST_OF_STAGE: &str =
+    "SELECT key FROM results WHERE kind = ?1 AND stage = ?2 ORDER BY committed_at DESC, key DESC LIMIT 8";
+const NEWEST_OF_INSTANCE: &str =
+    "SELECT key FROM results WHERE kind = ?1 AND instance = ?2 ORDER BY committed_at DESC, key DESC LIMIT 8";
 
 /// The index of one open store.
 #[derive(Debug)]
@@ -66,6 +73,24 @@ struct Open {
     connection: Connection,
     /// Device and inode of the file; `None` for an index in memory.
     file: Option<(u64, u64)>,
+}
+
+/// A manifest as it is, or is about to be, in `results/`.
+#[derive(Debug)]
+pub(super) struct ManifestRow<'a> {
+    pub(super) manifest: &'a ResultManifest,
+    pub(super) bytes: &'a [u8],
+    pub(super) stamp: Stamp,
+}
+
+/// What the index has for a predicted key.
+#[derive(Debug)]
+pub(super) struct Led {
+    pub(super) predicted: Digest,
+    /// Keys of the results that it led to, newest first.
+    pub(super) keys: Vec<Digest>,
+    /// The bytes of the newest one's manifest, and what `stat` said of it.
+    pub(super) newest: (Stamp, Vec<u8>),
 }
 
 /// A file's digest as of a `stat`.
@@ -209,8 +234,8 @@ impl Index {
         let mut missing: Vec<&Digest> = there.difference(&known).collect();
         missing.sort_unstable();
         for key in missing {
-            if let Ok(Some(manifest)) = read_manifest(&self.layout, key) {
-                insert(&transaction, &manifest)?;
+            if let Ok(Some((stamp, bytes, manifest))) = read_manifest(&self.layout, key) {
+                insert(&transaction, &ManifestRow { manifest: &manifest, bytes: &bytes, stamp })?;
             }
         }
         transaction
@@ -236,8 +261,8 @@ impl Index {
     }
 
     /// Adds the rows of results that are about to get their names.
-    pub(super) fn record(&self, manifests: &[&ResultManifest]) -> rusqlite::Result<()> {
-        self.write(|connection| manifests.iter().try_for_each(|manifest| insert(connection, manifest)))
+    pub(super) fn record(&self, rows: &[ManifestRow]) -> rusqlite::Result<()> {
+        self.write(|connection| rows.iter().try_for_each(|row| insert(connection, row)))
     }
 
     /// Drops the rows of results.
@@ -252,24 +277,40 @@ impl Index {
             connection
                 .execute("INSERT OR REPLACE INTO seen (id, results_time) VALUES (0, ?1)", params![time.as_slice()])
                 .map(|_| ())
+        })?;
+        // Folds the log in, unless others are reading: the next to open would have to read it from end to end.
+        self.with(|connection| {
+            connection.busy_timeout(Duration::ZERO)?;
+            let folded = connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(()));
+            connection.busy_timeout(PATIENCE)?;
+            folded
         })
     }
 
-    /// Returns, for each predicted key that led anywhere, the keys of the results, newest first.
-    pub(super) fn keys_of_predicted(&self, predicted: &[Digest]) -> rusqlite::Result<Vec<(Digest, Vec<Digest>)>> {
+    /// Returns what predicted keys led to, for those that led anywhere.
+    pub(super) fn led(&self, predicted: &[Digest]) -> rusqlite::Result<Vec<Led>> {
         self.with(|connection| {
             let transaction = connection.transaction()?;
-            let mut found = Vec::new();
+            let mut found: Vec<Led> = Vec::new();
             {
-                let mut statement = transaction
-                    .prepare_cached("SELECT key FROM predicted WHERE predicted = ?1 ORDER BY committed_at DESC, key")?;
+                let mut statement = transaction.prepare_cached(
+                    "SELECT key, manifest, device, inode, size, mtime FROM predicted JOIN results USING (key)
+                     WHERE predicted = ?1 ORDER BY predicted.committed_at DESC, key DESC",
+                )?;
                 for digest in predicted {
-                    let keys = statement
-                        .query_map([digest.as_bytes()], |row| row.get(0).map(Digest::from_bytes))?
-                        .collect::<rusqlite::Result<Vec<_>>>()?;
-                    if !keys.is_empty() {
-                        found.push((*digest, keys));
+                    let mut rows = statement.query([digest.as_bytes()])?;
+                    let mut led: Option<Led> = None;
+                    while let Some(row) = rows.next()? {
+                        let key = Digest::from_bytes(row.get(0)?);
+                        match &mut led {
+                            Some(led) => led.keys.push(key),
+                            None => {
+                                let newest = (row_stamp(row)?, row.get(1)?);
+                                led = Some(Led { predicted: *digest, keys: vec![key], newest });
+                            }
+                        }
                     }
+                    found.extend(led);
                 }
             }
             transaction.finish()?;
@@ -280,10 +321,8 @@ impl Index {
     /// Returns the newest results of a stage, else of the stage in another variant, newest first.
     pub(super) fn newest(&self, stage: &str, kind: &str) -> rusqlite::Result<Vec<Digest>> {
         self.with(|connection| {
-            for (column, value) in [("stage", stage), ("instance", instance(stage))] {
-                let mut statement = connection.prepare_cached(&format!(
-                    "SELECT key FROM results WHERE kind = ?1 AND {column} = ?2 ORDER BY committed_at DESC, key LIMIT 8"
-                ))?;
+            for (query, value) in [(NEWEST_OF_STAGE, stage), (NEWEST_OF_INSTANCE, instance(stage))] {
+                let mut statement = connection.prepare_cached(query)?;
                 let keys = statement
                     .query_map([kind, value], |row| row.get(0).map(Digest::from_bytes))?
                     .collect::<rusqlite::Result<Vec<_>>>()?;
@@ -361,20 +400,43 @@ fn instance(stage: &str) -> &str {
     stage.split_once(" @ ").map_or(stage, |(instance, _)| instance)
 }
 
-fn insert(connection: &Connection, manifest: &ResultManifest) -> rusqlite::Result<()> {
+fn insert(connection: &Connection, row: &ManifestRow) -> rusqlite::Result<()> {
+    let ManifestRow { manifest, bytes, stamp } = row;
     let key = manifest.key.as_bytes();
-    connection.prepare_cached("INSERT OR REPLACE INTO results VALUES (?1, ?2, ?3, ?4, ?5)")?.execute(params![
-        key,
-        manifest.kind,
-        manifest.stage,
-        instance(&manifest.stage),
-        manifest.committed_at
-    ])?;
+    connection
+        .prepare_cached(
+            "INSERT OR REPLACE INTO results
+             (key, kind, stage, instance, committed_at, device, inode, size, mtime, manifest)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)",
+        )?
+        .execute(params![
+            key,
+            manifest.kind,
+            manifest.stage,
+            instance(&manifest.stage),
+            manifest.committed_at,
+            stamp.device.cast_signed(),
+            stamp.inode.cast_signed(),
+            stamp.size.cast_signed(),
+            stamp.mtime_ns.to_le_bytes(),
+            bytes
+        ])?;
     let mut statement = connection.prepare_cached("INSERT OR REPLACE INTO predicted VALUES (?1, ?2, ?3)")?;
     for predicted in &manifest.predicted {
         statement.execute(params![predicted.as_bytes(), key, manifest.committed_at])?;
     }
     Ok(())
+}
+
+/// Returns the stamp in columns 2 to 5: what of it tells one content from another.
+fn row_stamp(row: &rusqlite::Row) -> rusqlite::Result<Stamp> {
+    Ok(Stamp {
+        device: row.get::<_, i64>(2)?.cast_unsigned(),
+        inode: row.get::<_, i64>(3)?.cast_unsigned(),
+        size: row.get::<_, i64>(4)?.cast_unsigned(),
+        mtime_ns: i128::from_le_bytes(row.get(5)?),
+        ..Stamp::default()
+    })
 }
 
 fn forget_key(connection: &Connection, key: &Digest) -> rusqlite::Result<()> {

@@ -75,7 +75,8 @@ pub(super) struct Writer {
 }
 
 impl Writer {
-    pub(super) fn note(&self, layout: &Layout, uses: impl IntoIterator<Item = Use>) -> Result<(), StoreError> {
+    /// Notes what is used; returns whether anything was not noted already.
+    pub(super) fn note(&self, layout: &Layout, uses: impl IntoIterator<Item = Use>) -> Result<bool, StoreError> {
         self.session.note(layout, &self.lock, uses)
     }
 
@@ -300,6 +301,11 @@ impl Store {
         let path = writer.fresh(&self.shared.layout, &runs::attempt_label(&run.id, stage))?;
         fs::create_dir(&path).map_err(StoreError::io("make the folder", &path))?;
         Ok(path)
+    }
+
+    /// Returns the path that [`Store::scratch_folder`] makes a folder at.
+    pub fn scratch_path(&self, key: &Digest) -> Utf8PathBuf {
+        self.shared.layout.scratch(key)
     }
 
     /// Makes or finds the folder of a key that outlives a killed attempt, for checkpoints; removed once the key is

@@ -170,7 +170,7 @@ fn check_manifests(shared: &Shared, report: &mut VerifyReport) -> Result<Vec<Res
         };
         report.results += 1;
         match read_manifest(&shared.layout, &key) {
-            Ok(manifest) => manifests.extend(manifest),
+            Ok(read) => manifests.extend(read.map(|(_, _, manifest)| manifest)),
             Err(error) => {
                 let problem = Problem::ManifestDamaged { reason: reason(&error) };
                 report.findings.push(Finding { path, problem, results: vec![key], healed: false });
@@ -271,7 +271,7 @@ fn set_aside(shared: &Shared, report: &mut VerifyReport) -> Result<(), StoreErro
 /// Returns whether a result cannot be used as it is now.
 fn is_lost(shared: &Shared, key: &Digest) -> Result<bool, StoreError> {
     match read_manifest(&shared.layout, key) {
-        Ok(Some(manifest)) => Ok(!manifest.outputs.values().all(|output| shared.is_present(output))),
+        Ok(Some((_, _, manifest))) => Ok(!manifest.outputs.values().all(|output| shared.is_present(output))),
         Ok(None) | Err(StoreError::Damaged { .. }) => Ok(true),
         Err(error) => Err(error),
     }

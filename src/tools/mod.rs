@@ -5,6 +5,8 @@
 
 mod call;
 pub mod equality;
+pub mod execution;
+mod judgement;
 pub mod matching;
 pub mod parse;
 pub mod render;
@@ -13,5 +15,6 @@ mod sample;
 pub mod suite;
 
 pub use call::{Call, ExpectedCall, ToolSpec};
-pub use render::{Style, answer_text};
+pub use judgement::{Judgement, judge};
+pub use render::{Style, answer_text, answer_text_with};
 pub use sample::{Environment, Language, LanguageError, Message, Sample};

@@ -1,6 +1,7 @@
 //! Tests of `store`.
 
 mod basics;
+mod speed;
 mod support;
 
 /// What a child process of a test does.

@@ -47,7 +47,7 @@ pub(super) fn exp<V: Lanes>(x: V) -> V {
     let p = p.fma(r, V::splat(8.333_452e-3));
     let p = p.fma(r, V::splat(4.166_579_6e-2));
     let p = p.fma(r, V::splat(1.666_666_5e-1));
-    let p = p.fma(r, V::splat(5.000_000_1e-1));
+    let p = p.fma(r, V::splat(0.5));
     p.fma(r.mul(r), r).add(V::splat(1.0)).scale(n)
 }
 
@@ -100,8 +100,6 @@ dispatched! {
     ) = soft_max_backward_body;
     /// `Σ a b`.
     pub(super) fn dot(a: *const f32, b: *const f32, length: usize) -> f32 = dot_body;
-    /// `to += from`.
-    pub(super) fn add(to: *mut f32, from: *const f32, length: usize) = add_body;
     /// `to = from · factor`.
     pub(super) fn scaled(to: *mut f32, from: *const f32, length: usize, factor: f32) = scaled_body;
     /// One AdamW update: see [`crate::lm::adamw`].
@@ -129,7 +127,6 @@ pub(super) struct Rates {
 // SAFETY of all bodies: the pointers are good for `length` floats, as promised by the callers, and `at` and `put` stay
 // within them.
 
-#[expect(clippy::too_many_arguments)]
 #[inline(always)]
 unsafe fn rms_norm_body<V: Lanes>(
     base: *const f32,
@@ -311,16 +308,6 @@ unsafe fn dot_body<V: Lanes>(a: *const f32, b: *const f32, length: usize) -> f32
             sum = at::<V>(a, index, length).fma(at(b, index, length), sum);
         }
         sum.sum()
-    }
-}
-
-#[inline(always)]
-unsafe fn add_body<V: Lanes>(to: *mut f32, from: *const f32, length: usize) {
-    // SAFETY: see above.
-    unsafe {
-        for index in (0..length).step_by(LANES) {
-            put(to, index, length, at::<V>(to, index, length).add(at(from, index, length)));
-        }
     }
 }
 

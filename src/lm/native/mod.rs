@@ -8,6 +8,9 @@
 mod attention;
 mod block;
 mod buffer;
+mod cache;
+mod choose;
+mod decode;
 mod engine;
 mod head;
 mod lanes;
@@ -16,7 +19,11 @@ mod math;
 mod matmul;
 mod pass;
 mod shape;
+#[cfg(test)]
+mod tests;
 mod threads;
 mod weights;
 
+pub(crate) use choose::{Chooser, Draw};
+pub(crate) use decode::{Decoder, Prompt, Sequence};
 pub(crate) use engine::Engine;

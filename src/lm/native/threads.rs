@@ -8,7 +8,7 @@ use crate::lm::native::lanes::InstructionSet;
 
 /// How many threads may work, and with which instructions.
 #[derive(Clone, Copy)]
-pub(super) struct Threads {
+pub(crate) struct Threads {
     count: usize,
     set: InstructionSet,
 }
@@ -17,6 +17,12 @@ impl Threads {
     /// The threads of the current rayon pool.
     pub(super) fn current() -> Self {
         Self { count: rayon::current_num_threads(), set: InstructionSet::detect() }
+    }
+
+    /// This thread only, with an instruction set that this processor has.
+    #[cfg(test)]
+    pub(super) fn with(set: InstructionSet) -> Self {
+        Self { count: 1, set }
     }
 
     /// This thread only.
@@ -48,6 +54,15 @@ impl Threads {
             (0..tasks).for_each(task);
         } else {
             (0..tasks).into_par_iter().with_max_len(1).for_each(task);
+        }
+    }
+
+    /// Runs `task` on every item, with its index, on all threads.
+    pub(crate) fn each_mut<T: Send>(self, items: &mut [T], task: impl Fn(usize, &mut T) + Send + Sync) {
+        if self.count == 1 || items.len() <= 1 {
+            items.iter_mut().enumerate().for_each(|(index, item)| task(index, item));
+        } else {
+            items.par_iter_mut().with_max_len(1).enumerate().for_each(|(index, item)| task(index, item));
         }
     }
 

@@ -55,7 +55,12 @@ pub(super) fn rows(name: &str, text: &str) -> Vec<Row> {
     }
     let line = |(index, line): (usize, &str)| {
         let place = format!("{name}:{}", index + 1);
-        let value = serde_json::from_str(line).map_err(|error| BadRow::new(&place, format!("is not JSON: {error}")));
+        let value = serde_json::from_str(line).map_err(|error: serde_json::Error| {
+            // The place says line and column of the file; the parser counts lines of the row.
+            let reason = error.to_string();
+            let reason = reason.split(" at line ").next().unwrap_or_default();
+            BadRow::new(&format!("{place}:{}", error.column()), format!("is not JSON: {reason}"))
+        });
         Row { place, index, value }
     };
     text.lines().enumerate().filter(|(_, line)| !line.trim().is_empty()).map(line).collect()

@@ -123,22 +123,24 @@ fn call(value: Value, place: &str) -> Result<Call, BadRow> {
 }
 
 static TOOL: LazyLock<Regex> = LazyLock::new(|| {
-    Regex::new(
-        r"(?ms)^\d+\. Name: (?P<name>[^\n]*)\nDescription: (?P<description>.*?)\nParameters: (?P<parameters>[^\n]*)$",
-    )
+    Regex::new(concat!(
+        r"(?ms)^\d+\. (?:Name: (?P<name>[^\n]*)\nDescription: |(?P<short>[^:\n]+): )",
+        r"(?P<description>.*?)\nParameters: (?P<parameters>[^\n]*)$"
+    ))
     .expect("the pattern is well formed")
 });
 
-/// Returns the tools that a system text lists as `N. Name: … / Description: … / Parameters: …`.
+/// Returns the tools that a system text lists, as `N. Name: … / Description: … / Parameters: …` or, in API-Bank's third
+/// level, as `N. NAME: DESCRIPTION / Parameters: …`.
 fn tools(system: &str, place: &str) -> Result<Vec<ToolSpec>, BadRow> {
     let section = system.split_once("**Available Tools**").map_or(system, |(_, rest)| rest);
     let section = section.split_once("**Steps for Each Turn**").map_or(section, |(section, _)| section);
-    let listed =
-        section.lines().filter(|line| line.split_once(". Name: ").is_some_and(|(n, _)| n.parse::<u32>().is_ok()));
-    let expected = listed.count();
     let mut tools = Vec::new();
     for captures in TOOL.captures_iter(section) {
-        let name = captures["name"].trim();
+        let name = captures.name("name").or(captures.name("short")).map_or("", |name| name.as_str().trim());
+        if name == "Name" {
+            return Err(BadRow::new(place, "its system text lists a tool that has no `Description: ` line"));
+        }
         let parameters = literal(captures["parameters"].trim()).ok_or_else(|| {
             BadRow::new(place, format!("the parameters of the tool `{name}` are neither JSON nor a Python literal"))
         })?;
@@ -148,9 +150,9 @@ fn tools(system: &str, place: &str) -> Result<Vec<ToolSpec>, BadRow> {
             parameters: parameters_schema(&parameters, name, place)?,
         });
     }
-    if tools.len() != expected {
-        let what =
-            format!("lists {expected} tools, of which {} have a name, a description and parameters", tools.len());
+    let listed = section.lines().filter(|line| line.starts_with("Parameters: ")).count();
+    if tools.is_empty() || tools.len() != listed {
+        let what = format!("its system text lists {listed} tools, of which {} can be read", tools.len());
         return Err(BadRow::new(place, what));
     }
     Ok(tools)
@@ -189,7 +191,8 @@ static BLOCK: LazyLock<Regex> = LazyLock::new(|| {
 });
 
 /// Returns the dialogue in a user text as messages: `<user>` is the user's, `<obs>` a tool's, the other blocks are the
-/// assistant's, those in a row as one message. A text that is not made of such blocks is one message of the user.
+/// assistant's, those in a row as one message. A text that is not made of such blocks, or does not end with the user's, is one message
+/// of the user.
 fn messages(text: &str) -> Vec<Message> {
     let body = text.trim();
     let body = body.split_once("Dialogue Records History**").map_or(body, |(_, body)| body);
@@ -215,6 +218,6 @@ fn messages(text: &str) -> Vec<Message> {
             _ => messages.push(Message::new(role, content)),
         }
     }
-    let asks = messages.last().is_some_and(|last| last.role != "assistant");
+    let asks = messages.last().is_some_and(|last| last.role == "user");
     if body[end..].trim().is_empty() && asks { messages } else { vec![Message::new("user", text.trim())] }
 }

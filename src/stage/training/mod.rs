@@ -4,7 +4,8 @@
 pub(super) mod checkpoint;
 pub(super) mod learner;
 pub(super) mod order;
-pub(super) mod samples;
+pub(super) mod prompts;
+pub(super) mod rollouts;
 mod threads;
 
 pub(super) use threads::on_threads;

@@ -64,7 +64,7 @@ fn a_stage_sees_its_request_and_nothing_else_of_the_environment() {
     project.stage("a", &[], FILE, "echo a > \"$1\"").stage("b", &[], FILE, "echo b > \"$1\"").stage_with(
         "show",
         &[("one", "a")],
-        &[("out", "file"), ("box", "folder")],
+        &[("box", "folder"), ("out", "file")],
         r#"test -d "$2" && echo kept > "$2/inside"
            { env | sed 's/=.*//' | grep -v -e '^_$' -e PWD -e SHLVL -e OLDPWD | sort | tr '\n' ' '; echo
              echo "$PIPELINE_STAGE $PIPELINE_THREADS $RAYON_NUM_THREADS $PIPELINE_PARAM_LEARNING_RATE $PIPELINE_SEED"

@@ -39,10 +39,12 @@ fn variants_are_compared_with_the_baseline_on_the_same_samples() {
     // 6 won, 1 lost: 2 (1 + 7) / 2^7.
     assert!((rows[1].delta - 0.5).abs() < 1e-12 && (rows[1].p_value - 0.125).abs() < 1e-12, "{:?}", rows[1]);
     assert!((rows[2].delta - 0.1).abs() < 1e-12 && (rows[2].p_value - 1.0).abs() < 1e-12);
-    insta::assert_snapshot!(String::from_utf8(outcome.bytes("text")).unwrap(), @r#"scores    variant  correct  accuracy  95 % interval   parsed  executed  delta       p
+    insta::assert_snapshot!(String::from_utf8(outcome.bytes("text")).unwrap(), @r#"
+scores    variant  correct  accuracy  95 % interval   parsed  executed  delta       p
 raw                 1 / 10    10.0 %   1.8 - 40.4 %  100.0 %    10.0 %   +0.0  1.0000
 evaluate  kl=off    6 / 10    60.0 %  31.3 - 83.2 %  100.0 %    60.0 %  +50.0  0.1250
-evaluate  kl=on     2 / 10    20.0 %   5.7 - 51.0 %  100.0 %    20.0 %  +10.0  1.0000"#);
+evaluate  kl=on     2 / 10    20.0 %   5.7 - 51.0 %  100.0 %    20.0 %  +10.0  1.0000
+"#);
 }
 
 #[test]
