@@ -3,8 +3,8 @@
 use crate::{
     base::did_you_mean,
     stage::{
-        StageCtx, StageError, compare, grpo, import_model, init_model, inject_few_shot, mine_hard, prepare_data,
-        rollout, sft,
+        StageCtx, StageError, compare, evaluate, grpo, import_model, init_model, inject_few_shot, mine_hard,
+        prepare_data, rollout, sft,
     },
 };
 
@@ -53,6 +53,8 @@ kinds! {
     MineHard = "mine-hard" => mine_hard,
     /// Gives hard samples demonstrations.
     InjectFewShot = "inject-few-shot" => inject_few_shot,
+    /// Asks a model and judges its answers.
+    Evaluate = "evaluate" => evaluate,
     /// Puts score tables side by side.
     Compare = "compare" => compare,
 }

@@ -8,6 +8,7 @@
 mod compare;
 mod context;
 mod error;
+mod evaluate;
 mod fetch;
 mod grpo;
 mod import_model;
@@ -26,6 +27,7 @@ use camino::Utf8Path;
 
 pub use context::{Source, StageCtx};
 pub use error::StageError;
+pub use evaluate::score_completion;
 pub use fetch::Fetched;
 pub use kind::BuiltinKind;
 

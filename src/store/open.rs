@@ -15,7 +15,9 @@ use crate::{
     store::{
         Faults, GcOptions, GcReport, JournalLine, KeyLock, Pin, RunFolder, RunInfo, StoreError, Ticket, VerifyReport,
         commit::Committer,
-        digests, disk, gc,
+        digests,
+        disk::{self, Stamp},
+        gc,
         index::Index,
         layout::{Layout, check_name, result_key},
         lock::{KeyLocks, StoreLock},
@@ -395,16 +397,14 @@ impl fmt::Debug for Store {
 }
 
 fn open_writer(layout: &Layout) -> Result<Writer, StoreError> {
-    let keys = match KeyLocks::open(layout.lock("keys")) {
-        Err(StoreError::Io { source, .. }) if disk::is_absent(&source) => {
-            fs::create_dir_all(layout.root()).map_err(StoreError::io("make the folder", layout.root()))?;
-            for folder in Layout::FOLDERS {
-                disk::make_folder(&layout.root().join(folder))?;
-            }
-            KeyLocks::open(layout.lock("keys"))?
-        }
-        other => other?,
-    };
+    if Stamp::at(layout.root())?.is_none() {
+        fs::create_dir_all(layout.root()).map_err(StoreError::io("make the folder", layout.root()))?;
+    }
+    // Each time, for somebody may have tidied up by hand.
+    for folder in Layout::FOLDERS {
+        disk::make_folder(&layout.root().join(folder))?;
+    }
+    let keys = KeyLocks::open(layout.lock("keys"))?;
     Ok(Writer { keys, lock: StoreLock::open(layout.lock("store"))?, session: Session::default() })
 }
 
