@@ -5,6 +5,11 @@ mod fetch;
 #[allow(dead_code, reason = "the harness serves every kind")]
 pub mod harness;
 mod mine_hard;
+mod model_grpo;
 mod model_import;
+mod model_init;
+mod model_rollout;
+mod model_sft;
+mod model_support;
 mod prepare_data;
 mod shipped;
