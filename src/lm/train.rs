@@ -44,6 +44,9 @@ impl From<Vec<Vec<f32>>> for TokenGradients {
     }
 }
 
+/// A loss: given the numbers of some groups and their scores, the derivatives by them.
+pub type Loss<'a, E> = dyn FnMut(Range<usize>, &[TokenScores]) -> Result<Vec<TokenGradients>, E> + 'a;
+
 /// What one accumulation did.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Accumulated {
@@ -128,7 +131,7 @@ impl Trainer {
     pub fn accumulate<E: From<LmError>>(
         &mut self,
         groups: &[PromptGroup],
-        loss: &mut dyn FnMut(Range<usize>, &[TokenScores]) -> Result<Vec<TokenGradients>, E>,
+        loss: &mut Loss<'_, E>,
     ) -> Result<Accumulated, E> {
         self.engine.accumulate(&self.model.weights, groups, loss)
     }

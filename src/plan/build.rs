@@ -1,8 +1,8 @@
 //! From instances to the graph: digests of files asked for, keys computed, equal work merged.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, HashMap, hash_map::Entry};
 
-use camino::{Utf8Path, Utf8PathBuf};
+use camino::Utf8PathBuf;
 use petgraph::graph::{DiGraph, NodeIndex};
 
 use crate::{
@@ -26,26 +26,39 @@ impl Graph {
         // Per node: the variants that need it. Global stages are in every one.
         let mut members: Vec<Vec<usize>> = Vec::with_capacity(count);
         let mut nodes: Vec<usize> = Vec::with_capacity(count);
-        let mut by_key: HashMap<Digest, Vec<usize>> = HashMap::with_capacity(count);
+        // The first node of each predicted key, and the further ones, which are rare.
+        let mut first_by_key: HashMap<Digest, usize> = HashMap::with_capacity(count);
+        let mut twins: HashMap<Digest, Vec<usize>> = HashMap::new();
+        let mut producers: Vec<usize> = Vec::new();
         for instance in &expanded.instances {
             let mut stage = plan_one(instance, &nodes, &mut files);
             stage.recipe = recipe(&stage);
             stage.predicted = predicted_key(&stage, |node| graph[NodeIndex::new(node)].predicted);
-            let equal = by_key.entry(stage.predicted).or_default();
-            let same = equal.iter().copied().find(|&node| graph[NodeIndex::new(node)].name == stage.name);
+            let first = first_by_key.get(&stage.predicted).copied();
+            let others = first.and_then(|_| twins.get(&stage.predicted));
+            let same = (first.iter().chain(others.into_iter().flatten()).copied())
+                .find(|&node| graph[NodeIndex::new(node)].name == stage.name);
             let node = match same {
                 Some(node) => {
                     graph[NodeIndex::new(node)].publish.append(&mut stage.publish);
                     node
                 }
                 None => {
-                    stage.twin = equal.first().copied();
-                    let producers: BTreeSet<usize> = stage.inputs.values().flatten().map(|edge| edge.node).collect();
+                    stage.twin = first;
+                    producers.clear();
+                    producers.extend(stage.inputs.values().flatten().map(|edge| edge.node));
+                    producers.sort_unstable();
+                    producers.dedup();
+                    let predicted = stage.predicted;
                     let node = graph.add_node(stage);
-                    for producer in producers {
+                    for &producer in &producers {
                         graph.add_edge(NodeIndex::new(producer), node, ());
                     }
-                    equal.push(node.index());
+                    if first.is_some() {
+                        twins.entry(predicted).or_default().push(node.index());
+                    } else {
+                        first_by_key.insert(predicted, node.index());
+                    }
                     members.push(Vec::new());
                     node.index()
                 }
@@ -68,7 +81,7 @@ impl Graph {
 /// Files asked for so far.
 struct Files<'a> {
     facts: &'a dyn Facts,
-    known: HashMap<&'a Utf8Path, Option<Digest>>,
+    known: HashMap<&'a str, Option<Digest>>,
     mistakes: Vec<Diagnostic>,
 }
 
@@ -86,7 +99,7 @@ impl<'a> Files<'a> {
 
     /// Returns the content digest of a file. Of one that cannot be read, that is reported once, the digest does not matter.
     fn digest(&mut self, path: &'a Utf8PathBuf, place: &Place) -> Digest {
-        let known = self.known.entry(path).or_insert_with(|| match self.facts.file(path) {
+        let known = self.known.entry(path.as_str()).or_insert_with(|| match self.facts.file(path) {
             Ok(digest) => Some(digest),
             Err(reason) => {
                 self.mistakes.push(Diagnostic {
@@ -142,25 +155,30 @@ fn plan_one<'a>(instance: &'a Instance, nodes: &[usize], files: &mut Files<'a>) 
 
 /// Gives every stage its id: its name, and where several have the same name, what tells their variants apart.
 fn name_apart(graph: &mut DiGraph<PlannedStage, ()>, members: &[Vec<usize>], expanded: &Expanded) {
-    let mut by_name: HashMap<String, Vec<usize>> = HashMap::with_capacity(members.len());
+    let mut by_name: HashMap<&str, (usize, Vec<usize>)> = HashMap::with_capacity(members.len());
     for (node, stage) in graph.node_weights().enumerate() {
-        by_name.entry(stage.name.clone()).or_default().push(node);
-    }
-    for (name, nodes) in by_name {
-        for &node in &nodes {
-            let id = match nodes.len() {
-                1 => name.clone(),
-                _ => format!("{name} @ {}", common_label(node, &nodes, members, expanded)),
-            };
-            let stage = &mut graph[NodeIndex::new(node)];
-            stage.id = StageId::new(id);
-            stage.shared_by_all = members[node].len() == expanded.variants.len();
-            stage.variants = members[node]
-                .iter()
-                .map(|&variant| expanded.variants[variant].label.clone())
-                .filter(|label| !label.is_empty())
-                .collect();
+        match by_name.entry(&stage.name) {
+            Entry::Vacant(entry) => {
+                entry.insert((node, Vec::new()));
+            }
+            Entry::Occupied(mut entry) => entry.get_mut().1.push(node),
         }
+    }
+    let mut ids: Vec<Option<String>> = vec![None; members.len()];
+    for (name, (first, rest)) in by_name.into_iter().filter(|(_, (_, rest))| !rest.is_empty()) {
+        let nodes: Vec<usize> = std::iter::once(first).chain(rest).collect();
+        for &node in &nodes {
+            ids[node] = Some(format!("{name} @ {}", common_label(node, &nodes, members, expanded)));
+        }
+    }
+    for (node, (stage, id)) in graph.node_weights_mut().zip(ids).enumerate() {
+        stage.id = StageId::new(id.unwrap_or_else(|| stage.name.clone()));
+        stage.shared_by_all = members[node].len() == expanded.variants.len();
+        stage.variants = members[node]
+            .iter()
+            .map(|&variant| expanded.variants[variant].label.clone())
+            .filter(|label| !label.is_empty())
+            .collect();
     }
 }
 

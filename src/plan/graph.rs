@@ -12,7 +12,7 @@ use petgraph::{
 };
 
 use crate::{
-    base::{ArtifactType, Digest, Seed, StageId, Value, did_you_mean},
+    base::{ArtifactType, Digest, Seed, StageId, Value},
     plan::Numerics,
     spec::{KindFile, KindManifest, Resources},
 };
@@ -184,53 +184,4 @@ impl Graph {
         }
         found
     }
-
-    /// Returns the graph of the named stages and everything that they need. What [`Graph::find`] takes for a name, this does
-    /// too.
-    ///
-    /// # Errors
-    /// No stage is called so.
-    pub fn restricted_to(&self, names: &[String]) -> Result<Self, UnknownStage> {
-        let mut kept = vec![false; self.len()];
-        for name in names {
-            let found = self.find(name);
-            if found.is_empty() {
-                let known = self.stages().flat_map(|stage| [stage.id.as_str(), stage.name.as_str()]);
-                let meant = did_you_mean(name, known).map(str::to_owned);
-                return Err(UnknownStage { name: name.clone(), meant });
-            }
-            found.into_iter().for_each(|index| kept[index] = true);
-        }
-        for index in (0..self.len()).rev() {
-            if kept[index] {
-                self.stage(index).inputs.values().flatten().for_each(|edge| kept[edge.node] = true);
-            }
-        }
-        let mut places = vec![None; self.len()];
-        let mut graph = DiGraph::new();
-        for index in (0..self.len()).filter(|index| kept[*index]) {
-            let mut stage = self.stage(index).clone();
-            for edge in stage.inputs.values_mut().flatten() {
-                edge.node = places[edge.node].expect("what a kept stage needs is kept, and comes before it");
-            }
-            stage.twin = stage.twin.and_then(|twin| places[twin]);
-            let producers: BTreeSet<usize> = stage.inputs.values().flatten().map(|edge| edge.node).collect();
-            let node = graph.add_node(stage);
-            for producer in producers {
-                graph.add_edge(NodeIndex::new(producer), node, ());
-            }
-            places[index] = Some(node.index());
-        }
-        Ok(Self { pipeline: self.pipeline.clone(), variants: self.variants.clone(), graph })
-    }
-}
-
-/// A name that no stage of a graph has.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("no stage is called `{name}`")]
-pub struct UnknownStage {
-    /// The name.
-    pub name: String,
-    /// The stage that was probably meant.
-    pub meant: Option<String>,
 }

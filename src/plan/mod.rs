@@ -11,10 +11,12 @@ mod explain;
 mod facts;
 mod graph;
 mod key;
+mod subset;
 
 pub use crate::spec::Resources;
 pub use decide::{Decision, Results, decide, reason_to_run};
 pub use explain::{Change, explain, nearest_change};
 pub use facts::{Facts, Numerics};
-pub use graph::{FileOrigin, Graph, InputEdge, PlannedFile, PlannedStage, UnknownStage};
+pub use graph::{FileOrigin, Graph, InputEdge, PlannedFile, PlannedStage};
 pub use key::{KEY_FORMAT, resolved_key};
+pub use subset::UnknownStage;

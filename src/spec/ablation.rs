@@ -103,7 +103,8 @@ fn read_seeds(report: &mut Report, table: &Table<'_, '_>) -> Vec<u64> {
         return Vec::new();
     };
     if items.is_empty() {
-        report.add("out-of-range", item.span(), format!("`seeds` of {} is empty", table.what));
+        report.add("out-of-range", item.span(), format!("`seeds` of {} is empty", table.what)).label =
+            Some("expected at least one seed".to_owned());
     }
     let mut seeds = Vec::with_capacity(items.len());
     for item in items.iter() {
@@ -112,7 +113,11 @@ fn read_seeds(report: &mut Report, table: &Table<'_, '_>) -> Vec<u64> {
                 report.add("duplicate-seed", item.span(), format!("seed {seed} is listed twice"));
             }
             Some(seed) => seeds.push(seed),
-            None => wrong_type(report, "a seed is of the wrong type".to_owned(), item, "an int of at least 0"),
+            None if item.get_ref().is_integer() => {
+                report.add("out-of-range", item.span(), "a seed is out of range".to_owned()).label =
+                    Some("expected at least 0".to_owned());
+            }
+            None => wrong_type(report, "a seed is of the wrong type".to_owned(), item, "int"),
         }
     }
     seeds

@@ -9,12 +9,12 @@ use crate::{
     base::{ArtifactType, Value},
     spec::{
         Kind, Kinds, ParameterType, Piece,
-        command::{check_arguments, pieces},
+        command::{among, check_arguments},
         frame::Draft,
         manifest::{bad_name, is_inner_path, names, parse_type, resources},
         model::{Given, Setting, SettingValue, Stage, StageFile},
         params::{self, Wanted},
-        reader::{Report, Table, What, wrong_type},
+        reader::{Report, Table, What, is_misspelt, wrong_type},
         reference::is_name,
     },
 };
@@ -174,21 +174,29 @@ pub(super) fn check_required(report: &mut Report, draft: &Draft<'_, '_>, stage: 
     for (name, parameter) in &kind.manifest.parameters {
         let is_given = with.is_some_and(|with| with.contains_key(name.as_str()))
             || stage.settings.binary_search_by(|setting| setting.name.as_str().cmp(name)).is_ok();
-        if parameter.default.is_none() && !parameter.optional && !is_given {
-            let message =
-                format!("stage `{}` does not set `{name}`, which kind `{}` requires", stage.name, kind.manifest.name);
-            let diagnostic = report.add("missing-parameter", draft.table.span.clone(), message);
-            diagnostic.label =
-                Some(format!("expected `with = {{ {name} = … }}` ({})", parameter.parameter_type.word()));
-            diagnostic.help = (!parameter.doc.is_empty()).then(|| parameter.doc.clone());
+        if parameter.default.is_some() || parameter.optional || is_given {
+            continue;
         }
+        let is_unreadable = with.is_none() && draft.table.table.contains_key("with");
+        if is_unreadable || is_misspelt(draft.table.table, "with", STAGE_KEYS) {
+            continue;
+        }
+        if with.is_some_and(|with| is_misspelt(with, name, names(&kind.manifest.parameters))) {
+            continue;
+        }
+        let message =
+            format!("stage `{}` does not set `{name}`, which kind `{}` requires", stage.name, kind.manifest.name);
+        let diagnostic = report.add("missing-parameter", draft.table.span.clone(), message);
+        diagnostic.label = Some(format!("expected `with = {{ {name} = … }}` ({})", parameter.parameter_type.word()));
+        diagnostic.help = (!parameter.doc.is_empty()).then(|| parameter.doc.clone());
     }
 }
 
 fn read_command(report: &mut Report, draft: &Draft<'_, '_>, stage: &mut Stage) {
     let table = &draft.table;
-    table.missing(report, "command", "[\"PROGRAM\", \"ARGUMENT\"]");
-    table.missing(report, "outputs", "{ PORT = \"file\" }");
+    let known: Vec<&str> = STAGE_KEYS.into_iter().chain(COMMAND_KEYS).collect();
+    table.missing(report, "command", &known, "[\"PROGRAM\", \"ARGUMENT\"]");
+    table.missing(report, "outputs", &known, "{ PORT = \"file\" }");
     if let Some((outputs, _)) = table.table(report, "outputs") {
         for (key, item) in outputs {
             let port = key.get_ref().as_ref();
@@ -217,25 +225,30 @@ fn read_command(report: &mut Report, draft: &Draft<'_, '_>, stage: &mut Stage) {
         }
     }
     let Some(arguments) = table.texts(report, "command") else { return };
-    let inputs: Vec<&str> = table
-        .get("needs")
-        .and_then(|item| item.get_ref().as_table())
-        .map(|needs| needs.keys().map(|key| key.get_ref().as_ref()).collect())
-        .unwrap_or_default();
+    let mut seeded = false;
+    let needs = table.get("needs").and_then(|item| item.get_ref().as_table());
     let files: Vec<String> = (0..stage.files.len()).map(|index| index.to_string()).collect();
     let with = table.get("with").and_then(|item| item.get_ref().as_table());
     let outputs = table.get("outputs").and_then(|item| item.get_ref().as_table());
+    // Without a table there is nothing to compare with, and its absence is reported.
     let keys = |table: Option<&'_ DeTable<'_>>, word: &str| table.is_some_and(|table| table.contains_key(word));
     check_arguments(report, table, &arguments, |piece| match piece {
-        Piece::Input(port) => (inputs.contains(&port.as_str()), inputs.clone()),
-        Piece::Output(port) => (keys(outputs, port), names(&stage.outputs)),
-        Piece::File(name) => (files.contains(name), files.iter().map(String::as_str).collect()),
-        Piece::Param(name) => (keys(with, name), stage.settings.iter().map(|setting| setting.name.as_str()).collect()),
-        Piece::Seed | Piece::Text(_) => (true, Vec::new()),
+        Piece::Input(port) => among(keys(needs, port), || table_keys(needs)),
+        Piece::Output(port) => among(outputs.is_none() || keys(outputs, port), || names(&stage.outputs)),
+        Piece::File(name) => among(files.contains(name), || files.iter().map(String::as_str).collect()),
+        Piece::Param(name) => among(keys(with, name), || table_keys(with)),
+        Piece::Seed => {
+            seeded = true;
+            Ok(())
+        }
+        Piece::Text(_) => Ok(()),
     });
-    let command: Vec<String> = arguments.into_iter().map(|(text, _)| text.to_owned()).collect();
-    stage.seeded = command.iter().any(|argument| pieces(argument).is_ok_and(|pieces| pieces.contains(&Piece::Seed)));
-    stage.command = Some(command);
+    stage.seeded = seeded;
+    stage.command = Some(arguments.into_iter().map(|(text, _)| text.to_owned()).collect());
+}
+
+fn table_keys<'t>(table: Option<&'t DeTable<'_>>) -> Vec<&'t str> {
+    table.into_iter().flat_map(DeTable::keys).map(|key| key.get_ref().as_ref()).collect()
 }
 
 /// Returns where a file that is named relative to the pipeline file stands in a working directory: what is left of its path
@@ -266,6 +279,12 @@ fn publish(
     for (key, _) in table.table {
         let port = key.get_ref().as_ref();
         if !outputs.contains_key(port) {
+            // An output of a `command` stage whose type could not be read is reported where it stands.
+            let written = draft.table.get("outputs").and_then(|item| item.get_ref().as_table());
+            let is_command = draft.kind.as_ref().is_some_and(|kind| kind.manifest.is_command());
+            if is_command && written.is_none_or(|written| written.contains_key(port)) {
+                continue;
+            }
             let message = format!("stage `{}` has no output `{port}`", draft.name);
             report.unknown("unknown-port", key.span(), message, port, names(outputs));
             continue;

@@ -40,12 +40,14 @@ impl Spec {
                 Change::Setting { stage, setting } => replace(&mut stages[stage].settings, setting),
             }
         }
-        for (draft, stage) in frame.drafts.iter().zip(&mut stages) {
+        for (draft, stage) in frame.drafts.iter().zip(&stages) {
             body::check_required(&mut report, draft, stage);
-            stage.global = wiring::is_global(&draft.table);
         }
         body::check_published(&mut report, &frame.drafts, &stages);
         let ablations = ablation::read(&mut report, &frame, &stages);
+        for (draft, stage) in frame.drafts.iter().zip(&mut stages) {
+            stage.global = wiring::is_global(draft, &ablations);
+        }
 
         let mut wiring = Wiring::new(&frame, &stages, &ablations, &times);
         let carries = wiring.carries(&mut report);

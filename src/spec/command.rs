@@ -79,13 +79,13 @@ pub fn pieces(argument: &str) -> Result<Vec<Piece>, PlaceholderError> {
     Ok(pieces)
 }
 
-/// Reports arguments that name what is not there. `known` says of a placeholder whether it names something, and what else
-/// it could name.
+/// Reports arguments that name what is not there. `known` says of a placeholder that it names something, or what it
+/// could name.
 pub(super) fn check_arguments<'k>(
     report: &mut Report,
     owner: &Table<'_, '_>,
     arguments: &[(&str, Range<usize>)],
-    known: impl Fn(&Piece) -> (bool, Vec<&'k str>),
+    mut known: impl FnMut(&Piece) -> Result<(), Vec<&'k str>>,
 ) {
     if arguments.is_empty() {
         let span = owner.get("command").map_or_else(|| owner.span.clone(), |item| item.span());
@@ -107,10 +107,7 @@ pub(super) fn check_arguments<'k>(
             }
         };
         for piece in &pieces {
-            let (found, words) = known(piece);
-            if found {
-                continue;
-            }
+            let Err(words) = known(piece) else { continue };
             let (word, what) = match piece {
                 Piece::Input(name) => (name.as_str(), "input"),
                 Piece::Output(name) => (name.as_str(), "output"),
@@ -127,4 +124,9 @@ pub(super) fn check_arguments<'k>(
             report.unknown("bad-placeholder", span.clone(), message, word, words);
         }
     }
+}
+
+/// Returns nothing for what was found, else the words that could have been.
+pub(super) fn among<'k>(found: bool, words: impl FnOnce() -> Vec<&'k str>) -> Result<(), Vec<&'k str>> {
+    if found { Ok(()) } else { Err(words()) }
 }

@@ -1,13 +1,18 @@
 //! The first pass over a pipeline file: which stages, loops and ablations there are, and what kind each stage is.
 
-use std::{collections::HashMap, ops::Range, sync::Arc};
+use std::{
+    collections::{HashMap, HashSet},
+    ops::Range,
+    sync::Arc,
+};
 
 use toml::de::{DeTable, DeValue};
 
 use crate::spec::{
     Kind, Kinds,
+    body::STAGE_KEYS,
     manifest::{bad_name, check_schema},
-    reader::{Report, Table, What, wrong_type},
+    reader::{Report, Table, What, is_misspelt, wrong_type},
     reference::is_name,
 };
 
@@ -53,6 +58,8 @@ pub(super) struct Frame<'t, 'i> {
     pub(super) loops: Vec<LoopDraft<'t, 'i>>,
     pub(super) ablations: Vec<Table<'t, 'i>>,
     pub(super) names: HashMap<&'t str, Named>,
+    /// Names that several have, which is reported: what refers to them cannot be checked.
+    pub(super) ambiguous: HashSet<&'t str>,
 }
 
 impl Frame<'_, '_> {
@@ -66,8 +73,8 @@ impl Frame<'_, '_> {
 pub(super) fn read<'t, 'i>(report: &mut Report, table: &'t DeTable<'i>, kinds: &Kinds) -> Frame<'t, 'i> {
     let root = Table { table, what: What::Plain("this file"), span: 0..0 };
     root.allow(report, &ROOT_KEYS);
-    check_schema(report, &root);
-    root.missing(report, "pipeline", "{ name = \"…\" }");
+    check_schema(report, &root, &ROOT_KEYS);
+    root.missing(report, "pipeline", &ROOT_KEYS, "{ name = \"…\" }");
     let mut frame = Frame {
         name: String::new(),
         seed: 0,
@@ -75,11 +82,12 @@ pub(super) fn read<'t, 'i>(report: &mut Report, table: &'t DeTable<'i>, kinds: &
         loops: Vec::new(),
         ablations: Vec::new(),
         names: HashMap::new(),
+        ambiguous: HashSet::new(),
     };
     if let Some((table, span)) = root.table(report, "pipeline") {
         let pipeline = Table { table, what: What::Plain("`pipeline`"), span };
         pipeline.allow(report, &PIPELINE_KEYS);
-        pipeline.missing(report, "name", "\"…\"");
+        pipeline.missing(report, "name", &PIPELINE_KEYS, "\"…\"");
         pipeline.text(report, "doc");
         if let Some((name, span)) = pipeline.text(report, "name") {
             if !is_name(name) {
@@ -97,7 +105,7 @@ pub(super) fn read<'t, 'i>(report: &mut Report, table: &'t DeTable<'i>, kinds: &
             let What::Named(_, name) = table.what else { continue };
             table.allow(report, &LOOP_KEYS);
             table.text(report, "doc");
-            table.missing(report, "times", "3");
+            table.missing(report, "times", &LOOP_KEYS, "3");
             let times = table.int(report, "times", 1..=MOST_TIMES).and_then(|it| u32::try_from(it).ok()).unwrap_or(1);
             let owner = frame.loops.len();
             enter(report, &mut frame, name, table.span.clone(), Named::Loop(owner));
@@ -108,11 +116,13 @@ pub(super) fn read<'t, 'i>(report: &mut Report, table: &'t DeTable<'i>, kinds: &
                 Some((_, span)) => {
                     report.add("missing-key", span, format!("loop `{name}` has no stages"));
                 }
-                None => frame.loops[owner].table.missing(report, "stages", "{ … }"),
+                None => frame.loops[owner].table.missing(report, "stages", &LOOP_KEYS, "{ … }"),
             }
         }
     }
-    if frame.drafts.is_empty() && !table.contains_key("stages") && !table.contains_key("loops") {
+    let is_misspelt = |key| is_misspelt(table, key, ROOT_KEYS);
+    let has_stages = table.contains_key("stages") || is_misspelt("stages");
+    if frame.drafts.is_empty() && !has_stages && !table.contains_key("loops") && !is_misspelt("loops") {
         let span = root.get("pipeline").map_or(0..0, |item| item.span());
         report.add("missing-key", span, "this file has no stages".to_owned()).help =
             Some("add a table `[stages.NAME]`".to_owned());
@@ -134,7 +144,7 @@ fn read_stages<'t, 'i>(
         let What::Named(_, name) = table.what else { continue };
         let index = frame.drafts.len();
         enter(report, frame, name, table.span.clone(), Named::Stage(index));
-        table.missing(report, "uses", "\"KIND\"");
+        table.missing(report, "uses", &STAGE_KEYS, "\"KIND\"");
         let kind = table.text(report, "uses").and_then(|(word, span)| {
             let kind = kinds.shared(word);
             if kind.is_none() {
@@ -154,7 +164,9 @@ fn enter<'t>(report: &mut Report, frame: &mut Frame<'t, '_>, name: &'t str, span
             Some("stages and loops share one set of names, inside loops too: rename one of them".to_owned());
     } else {
         frame.names.insert(name, named);
+        return;
     }
+    frame.ambiguous.insert(name);
 }
 
 /// Returns the tables inside `parent`, each with its name.

@@ -8,7 +8,7 @@ use crate::{
     base::{ArtifactType, Diagnostic, SourceText, Value},
     spec::{
         COMMAND_KIND, FILE_FORMAT, InputPort, KindManifest, OutputPort, Parameter, ParameterType, Piece, Resources,
-        command::check_arguments,
+        command::{among, check_arguments},
         params,
         reader::{self, Report, Table, What},
         reference::is_name,
@@ -60,8 +60,8 @@ impl KindManifest {
 }
 
 /// Reports a `schema` that this build does not read.
-pub(super) fn check_schema(report: &mut Report, root: &Table<'_, '_>) {
-    root.missing(report, "schema", "1");
+pub(super) fn check_schema(report: &mut Report, root: &Table<'_, '_>, known: &[&str]) {
+    root.missing(report, "schema", known, "1");
     let Some(version) = root.int(report, "schema", 0..=i64::MAX) else { return };
     if version != FILE_FORMAT {
         let span = root.get("schema").map_or(0..0, |item| item.span());
@@ -75,15 +75,15 @@ pub(super) fn check_schema(report: &mut Report, root: &Table<'_, '_>) {
 }
 
 fn read(report: &mut Report, name: &str, source: &SourceText, table: &DeTable<'_>) -> KindManifest {
-    let root = Table { table, what: What::Plain("this file"), span: 0..0 };
+    let root = Table { table, what: What::Plain("this kind"), span: 0..0 };
     root.allow(report, &KEYS);
-    check_schema(report, &root);
+    check_schema(report, &root, &KEYS);
     if !is_name(name) || name == COMMAND_KIND {
         let message = format!("a kind cannot be called `{name}`");
         report.add("bad-name", 0..0, message).help = Some("rename its folder".to_owned());
     }
-    root.missing(report, "revision", "1");
-    root.missing(report, "summary", "\"what it does\"");
+    root.missing(report, "revision", &KEYS, "1");
+    root.missing(report, "summary", &KEYS, "\"what it does\"");
     let revision = root.int(report, "revision", 1..=i64::from(u32::MAX)).and_then(|it| u32::try_from(it).ok());
     let mut file_spans: Vec<(String, Range<usize>)> = Vec::new();
     for (path, span) in root.texts(report, "files").unwrap_or_default() {
@@ -149,16 +149,16 @@ fn read(report: &mut Report, name: &str, source: &SourceText, table: &DeTable<'_
     };
     if let Some(arguments) = root.texts(report, "command") {
         check_arguments(report, &root, &arguments, |piece| match piece {
-            Piece::Input(port) => (manifest.inputs.contains_key(port), names(&manifest.inputs)),
-            Piece::Output(port) => (manifest.outputs.contains_key(port), names(&manifest.outputs)),
-            Piece::Param(name) => (manifest.parameters.contains_key(name), names(&manifest.parameters)),
+            Piece::Input(port) => among(manifest.inputs.contains_key(port), || names(&manifest.inputs)),
+            Piece::Output(port) => among(manifest.outputs.contains_key(port), || names(&manifest.outputs)),
+            Piece::Param(name) => among(manifest.parameters.contains_key(name), || names(&manifest.parameters)),
             Piece::File(name) => {
                 let mut known: Vec<&str> = manifest.files.iter().map(String::as_str).collect();
                 known.extend(manifest.parameters.iter().filter(|(_, it)| is_file(it)).map(|(name, _)| name.as_str()));
-                (known.contains(&name.as_str()), known)
+                among(known.contains(&name.as_str()), || known)
             }
-            Piece::Seed => (manifest.seeded, Vec::new()),
-            Piece::Text(_) => (true, Vec::new()),
+            Piece::Seed => among(manifest.seeded, Vec::new),
+            Piece::Text(_) => Ok(()),
         });
         manifest.command = Some(arguments.into_iter().map(|(text, _)| text.to_owned()).collect());
     }
@@ -198,7 +198,8 @@ fn ports<T>(
     for (name, item) in table {
         let word = name.get_ref().as_ref();
         if !is_name(word) {
-            bad_name(report, noun, word, name.span());
+            let article = if noun == "parameter" { "a" } else { "an" };
+            bad_name(report, &format!("{article} {noun}"), word, name.span());
         }
         let DeValue::Table(table) = item.get_ref() else {
             reader::wrong_type(report, format!("{noun} `{word}` is of the wrong type"), item, "table");
@@ -219,7 +220,7 @@ pub(super) fn bad_name(report: &mut Report, noun: &str, word: &str, span: Range<
 }
 
 fn artifact_type(report: &mut Report, port: &Table<'_, '_>) -> Option<ArtifactType> {
-    port.missing(report, "type", "\"table:SCHEMA\"");
+    port.missing(report, "type", &INPUT_KEYS, "\"table:SCHEMA\"");
     let (text, span) = port.text(report, "type")?;
     parse_type(report, text, span)
 }
@@ -257,7 +258,7 @@ pub(super) fn resources(report: &mut Report, parent: &Table<'_, '_>, default: Re
 
 fn parameter(report: &mut Report, name: &str, table: &Table<'_, '_>) -> Option<Parameter> {
     table.allow(report, &PARAMETER_KEYS);
-    table.missing(report, "type", "\"int\"");
+    table.missing(report, "type", &PARAMETER_KEYS, "\"int\"");
     let (word, span) = table.text(report, "type")?;
     let values: Vec<String> =
         table.texts(report, "values").unwrap_or_default().into_iter().map(|(text, _)| text.to_owned()).collect();

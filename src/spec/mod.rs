@@ -36,8 +36,8 @@ pub use schema::{manifest_schema, pipeline_schema};
 /// The version of the pipeline and stage file formats that this build reads.
 pub const FILE_FORMAT: i64 = 1;
 
-/// The environment variables that a command stage sees unless its `env` says otherwise.
-pub const DEFAULT_ENV: [&str; 4] = ["PATH", "HOME", "LANG", "TMPDIR"];
+/// The environment variables that a command stage sees unless its `env` says otherwise, sorted.
+pub const DEFAULT_ENV: [&str; 4] = ["HOME", "LANG", "PATH", "TMPDIR"];
 
 /// The name of the generic kind, whose ports, files and command stand in the pipeline file itself.
 pub const COMMAND_KIND: &str = "command";

@@ -135,6 +135,9 @@ pub(super) fn resolve<'p>(
     let mut parts = path.split('.');
     let head = parts.next().unwrap_or_default();
     let rest: Vec<&'p str> = parts.collect();
+    if frame.ambiguous.contains(head) || rest.first().is_some_and(|inner| frame.ambiguous.contains(inner)) {
+        return Resolved::Unknown;
+    }
     match (frame.names.get(head), &rest[..]) {
         (None, []) if head == "seed" => Resolved::Target(Target::Seed),
         (None, _) => {

@@ -188,9 +188,9 @@ impl<'t, 'i> Table<'t, 'i> {
         self.table.get(key).filter(|item| !is_broken(item))
     }
 
-    /// Reports that `key` is missing, unless it is there but could not be read.
-    pub(super) fn missing(&self, report: &mut Report, key: &str, expected: &str) {
-        if !self.table.contains_key(key) {
+    /// Reports that `key` is missing, unless it is there but could not be read, or is there misspelt.
+    pub(super) fn missing(&self, report: &mut Report, key: &str, known: &[&str], expected: &str) {
+        if !self.table.contains_key(key) && !is_misspelt(self.table, key, known.iter().copied()) {
             let message = format!("{} has no `{key}`", self.what);
             report.add("missing-key", self.span.clone(), message).label =
                 Some(format!("expected `{key} = {expected}`"));
@@ -300,6 +300,17 @@ impl<'t, 'i> Table<'t, 'i> {
     }
 }
 
+/// Returns whether the table has an unknown key that was probably meant to be `key`: that is reported already.
+pub(super) fn is_misspelt<'k>(
+    table: &DeTable<'_>,
+    key: &str,
+    known: impl IntoIterator<Item = &'k str> + Clone,
+) -> bool {
+    table.keys().map(|it| it.get_ref().as_ref()).any(|word: &str| {
+        known.clone().into_iter().all(|it| it != word) && did_you_mean(word, known.clone()) == Some(key)
+    })
+}
+
 /// Reports a value of the wrong type.
 pub(super) fn wrong_type(report: &mut Report, message: String, item: &Item<'_>, expected: &str) {
     if is_broken(item) {
@@ -381,10 +392,15 @@ pub(super) fn document<'i>(report: &mut Report, text: &'i str, patched: &'i mut 
             report.add("duplicate-key", span, message).help = Some("keep one of the two".to_owned());
             continue;
         }
+        if message.starts_with("string values must be quoted") && span.is_empty() {
+            report.add(SYNTAX, span, "a value is missing".to_owned());
+            continue;
+        }
         let is_about_a_value = message.starts_with("invalid ") || message.starts_with("string values must be quoted");
-        report.add(SYNTAX, span, message.to_owned());
+        let diagnostic = report.add(SYNTAX, span, message.to_owned());
         if !is_about_a_value {
-            // Brackets do not match: everything after this place may have been read as something else.
+            // Everything after this place may have been read as something else.
+            diagnostic.help = Some("look for a bracket or quote before this place that is not closed".to_owned());
             return None;
         }
     }

@@ -8,10 +8,11 @@ use crate::{
     base::{ArtifactType, Diagnostic},
     spec::{
         InputPort,
-        frame::{Frame, Named},
+        body::STAGE_KEYS,
+        frame::{Draft, Frame, Named},
         manifest::{bad_name, names},
         model::{Ablation, Across, Carry, Change, Index, Need, Origin, Stage, Target},
-        reader::{Item, Report, Table, What, is_broken, wrong_type},
+        reader::{Item, Report, Table, What, is_broken, is_misspelt, wrong_type},
         reference::{self, Iteration, Reference, is_name},
     },
 };
@@ -37,15 +38,28 @@ struct Consumer<'a> {
     /// What it takes; `None`: anything.
     wanted: Option<&'a ArtifactType>,
     many: bool,
+    /// How to speak of it: `this input takes`.
+    takes: &'a str,
 }
 
-/// Returns whether a stage looks across variants.
-pub(super) fn is_global(table: &Table<'_, '_>) -> bool {
-    let across = |item: &Item<'_>| item.get_ref().as_str().is_some_and(|text| text.contains('@'));
-    let Some(needs) = table.get("needs").and_then(|item| item.get_ref().as_table()) else { return false };
-    needs.values().any(|item| match item.get_ref() {
-        DeValue::Array(items) => items.iter().any(across),
-        _ => across(item),
+/// Returns whether a stage looks across variants, as far as its references are right.
+pub(super) fn is_global(draft: &Draft<'_, '_>, ablations: &[Ablation]) -> bool {
+    let Some(kind) = &draft.kind else { return false };
+    let Some(needs) = draft.table.get("needs").and_then(|item| item.get_ref().as_table()) else { return false };
+    needs.iter().any(|(port, item)| {
+        let takes_many = match kind.manifest.inputs.get(port.get_ref().as_ref()) {
+            Some(port) => port.many,
+            None => kind.manifest.is_command(),
+        };
+        let across = |item: &Item<'_>| match item.get_ref().as_str().and_then(|text| text.split_once('@')) {
+            Some((_, "*")) => takes_many,
+            Some((_, label)) => ablations.iter().flat_map(|it| &it.variants).any(|variant| variant.label == label),
+            None => false,
+        };
+        match item.get_ref() {
+            DeValue::Array(items) => items.iter().any(across),
+            _ => across(item),
+        }
     })
 }
 
@@ -81,11 +95,11 @@ impl<'a, 't, 'i> Wiring<'a, 't, 'i> {
                     };
                     let table = Table { table, what: What::Named("carried artifact", name), span: key.span() };
                     table.allow(report, &CARRY_KEYS);
-                    table.missing(report, "first", "\"STAGE\"");
-                    table.missing(report, "next", "\"STAGE\"");
+                    table.missing(report, "first", &CARRY_KEYS, "\"STAGE\"");
+                    table.missing(report, "next", &CARRY_KEYS, "\"STAGE\"");
                     let next = self.carry_next(report, owner, &table);
                     types.push((name, next.as_ref().and_then(|next| self.type_of(&next.target))));
-                    nexts.push((table, next));
+                    nexts.push((name, table, next));
                 }
             }
             self.carried.push(types);
@@ -94,11 +108,13 @@ impl<'a, 't, 'i> Wiring<'a, 't, 'i> {
         let mut carries = Vec::with_capacity(drafts.len());
         for (owner, nexts) in drafts.into_iter().enumerate() {
             let mut read = Vec::with_capacity(nexts.len());
-            for (table, next) in nexts {
+            for (name, table, next) in nexts {
                 let wanted = next.as_ref().and_then(|next| self.type_of(&next.target));
                 let first = self.carry_first(report, owner, &table, wanted.as_ref());
-                if let (Some(first), Some(next)) = (first, next) {
-                    read.push(Carry { first, next });
+                match (first, next) {
+                    (Some(first), Some(next)) => read.push(Carry { first, next }),
+                    // What it is, is open: references to it cannot be checked.
+                    _ => self.carried[owner].iter_mut().filter(|(it, _)| *it == name).for_each(|(_, it)| *it = None),
                 }
             }
             carries.push(read);
@@ -111,6 +127,7 @@ impl<'a, 't, 'i> Wiring<'a, 't, 'i> {
         let reference = parse(report, text, span.clone())?;
         let owner_name = self.frame.loops[owner].name;
         let is_inside = match self.frame.names.get(reference.name) {
+            _ if self.frame.ambiguous.contains(reference.name) => true,
             Some(Named::Stage(stage)) => self.frame.drafts[*stage].owner == Some(owner),
             Some(Named::Loop(_)) => false,
             None => true,
@@ -121,7 +138,7 @@ impl<'a, 't, 'i> Wiring<'a, 't, 'i> {
             report.unknown("bad-carry", span, message, reference.name, members);
             return None;
         }
-        self.resolve(report, &reference, span, Consumer { owner: Some(owner), wanted: None, many: false })
+        self.resolve(report, &reference, span, Consumer { owner: Some(owner), wanted: None, many: false, takes: "" })
     }
 
     fn carry_first(
@@ -134,6 +151,7 @@ impl<'a, 't, 'i> Wiring<'a, 't, 'i> {
         let (text, span) = table.text(report, "first")?;
         let reference = parse(report, text, span.clone())?;
         let is_inside = match self.frame.names.get(reference.name) {
+            _ if self.frame.ambiguous.contains(reference.name) => false,
             Some(Named::Stage(stage)) => self.frame.drafts[*stage].owner == Some(owner),
             Some(Named::Loop(other)) => *other == owner,
             None => false,
@@ -144,7 +162,7 @@ impl<'a, 't, 'i> Wiring<'a, 't, 'i> {
             report.add("bad-carry", span, message).label = Some("expected a stage outside the loop".to_owned());
             return None;
         }
-        self.resolve(report, &reference, span, Consumer { owner: None, wanted, many: false })
+        self.resolve(report, &reference, span, Consumer { owner: None, wanted, many: false, takes: "`next` is" })
     }
 
     /// Reads the needs of one stage, sorted by port.
@@ -169,8 +187,11 @@ impl<'a, 't, 'i> Wiring<'a, 't, 'i> {
             found.extend(self.need(report, index, word, port, item));
         }
         for (name, port) in &manifest.inputs {
-            let is_named = table.as_ref().is_some_and(|(table, _)| table.contains_key(name.as_str()));
-            let is_broken = draft.table.table.get("needs").is_some_and(|item| !item.get_ref().is_table());
+            let is_named = table.as_ref().is_some_and(|(table, _)| {
+                table.contains_key(name.as_str()) || is_misspelt(table, name, names(&manifest.inputs))
+            });
+            let is_broken = draft.table.table.get("needs").is_some_and(|item| !item.get_ref().is_table())
+                || is_misspelt(draft.table.table, "needs", STAGE_KEYS);
             if !port.optional && !is_named && !is_broken {
                 let message =
                     format!("stage `{}` does not connect `{name}`, which kind `{}` needs", draft.name, manifest.name);
@@ -227,9 +248,11 @@ impl<'a, 't, 'i> Wiring<'a, 't, 'i> {
             return None;
         }
         if is_list && texts.is_empty() && port.is_none_or(|port| !port.optional) {
-            report.add("missing-input", item.span(), format!("input `{name}` is an empty list"));
+            report.add("missing-input", item.span(), format!("input `{name}` is an empty list")).label =
+                Some("expected at least one reference".to_owned());
         }
-        let consumer = Consumer { owner, wanted: port.map(|port| &port.artifact_type), many };
+        let consumer =
+            Consumer { owner, wanted: port.map(|port| &port.artifact_type), many, takes: "this input takes" };
         let mut sources = Vec::with_capacity(texts.len());
         for (text, span) in texts {
             let Some(reference) = parse(report, text, span.clone()) else { continue };
@@ -238,7 +261,8 @@ impl<'a, 't, 'i> Wiring<'a, 't, 'i> {
         if many {
             label_apart(report, &mut sources);
         }
-        Some(Need { port: name.to_owned(), many, sources })
+        // An empty list is the same as no need at all.
+        (!sources.is_empty()).then(|| Need { port: name.to_owned(), many, sources })
     }
 
     /// Returns what a reference refers to; reports what is wrong with it.
@@ -249,6 +273,9 @@ impl<'a, 't, 'i> Wiring<'a, 't, 'i> {
         span: Range<usize>,
         consumer: Consumer<'_>,
     ) -> Option<Origin> {
+        if self.frame.ambiguous.contains(reference.name) {
+            return None;
+        }
         let Some(named) = self.frame.names.get(reference.name) else {
             let message = format!("this pipeline has no stage `{}`", reference.name);
             report.unknown("unknown-stage", span, message, reference.name, self.frame.known_names());
@@ -308,7 +335,7 @@ impl<'a, 't, 'i> Wiring<'a, 't, 'i> {
             return None;
         }
         let found = carried[carry].1.as_ref()?;
-        fits(report, reference, found, consumer.wanted, span)?;
+        fits(report, reference, found, consumer, span)?;
         Some(Target::Carry { owner, carry })
     }
 
@@ -374,21 +401,23 @@ impl<'a, 't, 'i> Wiring<'a, 't, 'i> {
                 }
                 return None;
             };
-            fits(report, reference, found, consumer.wanted, span)?;
+            fits(report, reference, found, consumer, span)?;
             return Some(Target::Output { stage, port: port.to_owned() });
         }
         let mut fitting = outputs.iter().filter(|(_, it)| consumer.wanted.is_none_or(|wanted| it.feeds(wanted)));
         match (fitting.next(), fitting.next()) {
             (Some((port, _)), None) => Some(Target::Output { stage, port: port.clone() }),
             (Some(_), Some(_)) => {
-                let ports: Vec<String> = outputs.keys().map(|port| format!("`{name}.{port}`")).collect();
+                let fits = |it: &ArtifactType| consumer.wanted.is_none_or(|wanted| it.feeds(wanted));
+                let ports: Vec<String> =
+                    outputs.iter().filter(|(_, it)| fits(it)).map(|(port, _)| format!("`{name}.{port}`")).collect();
                 let message = format!("stage `{name}` has several outputs that fit");
                 report.add("ambiguous-port", span.clone(), message).help =
                     Some(format!("expected one of {}", ports.join(", ")));
                 None
             }
             (None, _) if outputs.len() == 1 => {
-                outputs.values().try_for_each(|found| fits(report, reference, found, consumer.wanted, span));
+                outputs.values().try_for_each(|found| fits(report, reference, found, consumer, span));
                 None
             }
             (None, _) if outputs.is_empty() => {
@@ -483,12 +512,12 @@ fn fits(
     report: &mut Report,
     reference: &Reference<'_>,
     found: &ArtifactType,
-    wanted: Option<&ArtifactType>,
+    consumer: Consumer<'_>,
     span: &Range<usize>,
 ) -> Option<()> {
-    let Some(wanted) = wanted.filter(|wanted| !found.feeds(wanted)) else { return Some(()) };
+    let Some(wanted) = consumer.wanted.filter(|wanted| !found.feeds(wanted)) else { return Some(()) };
     let port = reference.port.map(|port| format!(".{port}")).unwrap_or_default();
-    let message = format!("`{}{port}` is a `{found}`, but this input takes a `{wanted}`", reference.name);
+    let message = format!("`{}{port}` is a `{found}`, but {} a `{wanted}`", reference.name, consumer.takes);
     report.add("wrong-port-type", span.clone(), message).label = Some(format!("expected `{wanted}`"));
     None
 }
@@ -513,7 +542,7 @@ fn label_apart(report: &mut Report, sources: &mut [Origin]) {
             if port(origin) == port(&sources[earlier]) {
                 report.push(Diagnostic {
                     code: "duplicate-reference",
-                    message: format!("`{}` is listed twice", origin.label),
+                    message: format!("this artifact of `{}` is listed already", origin.label),
                     source: report.source().clone(),
                     span: origin.span.clone(),
                     label: None,

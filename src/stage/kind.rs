@@ -2,7 +2,10 @@
 
 use crate::{
     base::did_you_mean,
-    stage::{StageCtx, StageError, compare, grpo, import_model, init_model, mine_hard, prepare_data, rollout, sft},
+    stage::{
+        StageCtx, StageError, compare, evaluate, grpo, import_model, init_model, inject_few_shot, mine_hard,
+        prepare_data, rollout, sft,
+    },
 };
 
 macro_rules! kinds {
@@ -48,6 +51,10 @@ kinds! {
     PrepareData = "prepare-data" => prepare_data,
     /// Finds the samples that the current policy (almost) never solves.
     MineHard = "mine-hard" => mine_hard,
+    /// Gives hard samples demonstrations.
+    InjectFewShot = "inject-few-shot" => inject_few_shot,
+    /// Asks a model and judges its answers.
+    Evaluate = "evaluate" => evaluate,
     /// Puts score tables side by side.
     Compare = "compare" => compare,
 }

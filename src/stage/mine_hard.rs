@@ -17,6 +17,15 @@ use crate::{
 struct Parameters {
     group_size: usize,
     max_correct: usize,
+    unrolled: Unrolled,
+}
+
+/// What becomes of a sample without any rollout.
+#[derive(Clone, Copy, PartialEq, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+enum Unrolled {
+    Error,
+    NotHard,
 }
 
 pub(super) fn run(context: &mut StageCtx) -> Result<(), StageError> {
@@ -70,6 +79,10 @@ fn judge(
     group: &BTreeMap<i32, &RolloutRow>,
     parameters: &Parameters,
 ) -> Result<HardRow, StageError> {
+    if group.is_empty() && parameters.unrolled == Unrolled::NotHard {
+        let (sample_id, category) = (sample.id.clone(), sample.category.clone());
+        return Ok(HardRow { sample_id, category, rollouts: 0, correct: 0, mean_reward: 0.0, hard: false });
+    }
     let counted: Vec<_> = group.values().take(parameters.group_size).collect();
     if counted.len() < parameters.group_size {
         return Err(StageError::data(

@@ -8,10 +8,12 @@
 mod compare;
 mod context;
 mod error;
+mod evaluate;
 mod fetch;
 mod grpo;
 mod import_model;
 mod init_model;
+mod inject_few_shot;
 mod kind;
 mod mine_hard;
 mod prepare_data;
@@ -25,6 +27,7 @@ use camino::Utf8Path;
 
 pub use context::{Source, StageCtx};
 pub use error::StageError;
+pub use evaluate::score_completion;
 pub use fetch::Fetched;
 pub use kind::BuiltinKind;
 

@@ -26,9 +26,11 @@ macro_rules! shipped {
 /// Every kind shipped with the binary, by name.
 pub static KINDS: &[ShippedKind] = shipped! {
     "compare" [],
+    "evaluate" ["prompt.j2"],
     "grpo" ["prompt.j2"],
     "import-model" [],
     "init-model" ["prompt.j2"],
+    "inject-few-shot" ["prompt.j2"],
     "mine-hard" [],
     "prepare-data" [],
     "rollout" ["prompt.j2"],

@@ -1,7 +1,7 @@
 //! Small things done to files, each with a clear error.
 
 use std::{
-    io::{self, Write},
+    io::{self, Read, Write},
     os::unix::fs::{MetadataExt, PermissionsExt},
 };
 
@@ -18,7 +18,7 @@ pub(super) const SEALED: u32 = 0o444;
 pub(super) const UNSEALED: u32 = 0o400;
 
 /// What `stat` says of a file.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct Stamp {
     pub(super) size: u64,
     pub(super) mtime_ns: i128,
@@ -110,10 +110,21 @@ pub(super) fn open_regular(path: &Utf8Path) -> Result<(fs::File, Stamp), StoreEr
     }
 }
 
-/// Writes a new file; removes what it wrote if that fails.
-pub(super) fn write_new(path: &Utf8Path, bytes: &[u8]) -> Result<(), StoreError> {
-    let written =
-        fs::OpenOptions::new().write(true).create_new(true).open(path).and_then(|mut file| file.write_all(bytes));
+/// Reads a small file in few calls.
+pub(super) fn read(path: &Utf8Path) -> io::Result<(Stamp, Vec<u8>)> {
+    let mut file = fs::File::open(path)?;
+    let stamp = Stamp::from(&file.metadata()?);
+    let mut bytes = Vec::with_capacity(usize::try_from(stamp.size).unwrap_or(0) + 1);
+    file.file_mut().read_to_end(&mut bytes)?;
+    Ok((stamp, bytes))
+}
+
+/// Writes a new file, and returns what `stat` says of it; removes what it wrote if that fails.
+pub(super) fn write_new(path: &Utf8Path, bytes: &[u8]) -> Result<Stamp, StoreError> {
+    let written = fs::OpenOptions::new().write(true).create_new(true).open(path).and_then(|mut file| {
+        file.write_all(bytes)?;
+        Ok(Stamp::from(&file.metadata()?))
+    });
     written.map_err(|error| {
         let _ = fs::remove_file(path);
         StoreError::io("write", path)(error)

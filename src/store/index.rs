@@ -36,10 +36,12 @@ const PATIENCE: Duration = Duration::from_secs(10);
 
 const TABLES: &str = "
     CREATE TABLE results (
-        key BLOB PRIMARY KEY, kind TEXT NOT NULL, stage TEXT NOT NULL, instance TEXT NOT NULL, committed_at INTEGER NOT NULL
-    ) WITHOUT ROWID;
-    CREATE INDEX results_by_stage ON results (kind, stage, committed_at);
-    CREATE INDEX results_by_instance ON results (kind, instance, committed_at);
+        id INTEGER PRIMARY KEY, key BLOB NOT NULL UNIQUE, kind TEXT NOT NULL, stage TEXT NOT NULL, instance TEXT NOT NULL,
+        committed_at INTEGER NOT NULL, device INTEGER NOT NULL, inode INTEGER NOT NULL, size INTEGER NOT NULL,
+        mtime BLOB NOT NULL, manifest BLOB NOT NULL
+    );
+    CREATE INDEX results_by_stage ON results (kind, stage, committed_at, key);
+    CREATE INDEX results_by_instance ON results (kind, instance, committed_at, key);
     CREATE TABLE predicted (
         predicted BLOB NOT NULL, key BLOB NOT NULL, committed_at INTEGER NOT NULL, PRIMARY KEY (predicted, key)
     ) WITHOUT ROWID;
@@ -50,6 +52,11 @@ const TABLES: &str = "
     ) WITHOUT ROWID;
     CREATE TABLE seen (id INTEGER PRIMARY KEY CHECK (id = 0), results_time BLOB NOT NULL);
 ";
+
+const NEWEST_OF_STAGE: &str =
+    "SELECT key FROM results WHERE kind = ?1 AND stage = ?2 ORDER BY committed_at DESC, key DESC LIMIT 8";
+const NEWEST_OF_INSTANCE: &str =
+    "SELECT key FROM results WHERE kind = ?1 AND instance = ?2 ORDER BY committed_at DESC, key DESC LIMIT 8";
 
 /// The index of one open store.
 #[derive(Debug)]
@@ -66,6 +73,24 @@ struct Open {
     connection: Connection,
     /// Device and inode of the file; `None` for an index in memory.
     file: Option<(u64, u64)>,
+}
+
+/// A manifest as it is, or is about to be, in `results/`.
+#[derive(Debug)]
+pub(super) struct ManifestRow<'a> {
+    pub(super) manifest: &'a ResultManifest,
+    pub(super) bytes: &'a [u8],
+    pub(super) stamp: Stamp,
+}
+
+/// What the index has for a predicted key.
+#[derive(Debug)]
+pub(super) struct Led {
+    pub(super) predicted: Digest,
+    /// Keys of the results that it led to, newest first.
+    pub(super) keys: Vec<Digest>,
+    /// The bytes of the newest one's manifest, and what `stat` said of it.
+    pub(super) newest: (Stamp, Vec<u8>),
 }
 
 /// A file's digest as of a `stat`.
@@ -125,7 +150,7 @@ impl Index {
     fn open_file(&self) -> rusqlite::Result<Connection> {
         let access = if self.read_only { OpenFlags::SQLITE_OPEN_READ_ONLY } else { OpenFlags::SQLITE_OPEN_READ_WRITE };
         let connection = Connection::open_with_flags(self.layout.index(), access | OpenFlags::SQLITE_OPEN_NO_MUTEX)?;
-        settle(&connection)?;
+        configure(&connection)?;
         let version: i64 = connection.query_row("PRAGMA user_version", [], |row| row.get(0))?;
         if version == VERSION { Ok(connection) } else { Err(rusqlite::Error::InvalidQuery) }
     }
@@ -160,7 +185,7 @@ impl Index {
             let _ = disk::remove_file(&Utf8PathBuf::from(format!("{index}{suffix}")));
         }
         let mut connection = Connection::open(&index)?;
-        settle(&connection)?;
+        configure(&connection)?;
         connection.pragma_update(None, "journal_mode", "wal")?;
         connection.execute_batch(&format!("BEGIN; {TABLES} PRAGMA user_version = {VERSION}; COMMIT;"))?;
         self.rescan(&mut connection)?;
@@ -209,8 +234,8 @@ impl Index {
         let mut missing: Vec<&Digest> = there.difference(&known).collect();
         missing.sort_unstable();
         for key in missing {
-            if let Ok(Some(manifest)) = read_manifest(&self.layout, key) {
-                insert(&transaction, &manifest)?;
+            if let Ok(Some((stamp, bytes, manifest))) = read_manifest(&self.layout, key) {
+                insert(&transaction, &ManifestRow { manifest: &manifest, bytes: &bytes, stamp })?;
             }
         }
         transaction
@@ -236,8 +261,8 @@ impl Index {
     }
 
     /// Adds the rows of results that are about to get their names.
-    pub(super) fn record(&self, manifests: &[&ResultManifest]) -> rusqlite::Result<()> {
-        self.write(|connection| manifests.iter().try_for_each(|manifest| insert(connection, manifest)))
+    pub(super) fn record(&self, rows: &[ManifestRow]) -> rusqlite::Result<()> {
+        self.write(|connection| rows.iter().try_for_each(|row| insert(connection, row)))
     }
 
     /// Drops the rows of results.
@@ -245,31 +270,48 @@ impl Index {
         self.write(|connection| keys.iter().try_for_each(|key| forget_key(connection, key)))
     }
 
-    /// Notes that the rows and `results/` agree now, so that the next to open need not compare.
-    pub(super) fn mark_seen(&self) -> rusqlite::Result<()> {
-        let time = self.results_time();
-        self.write(|connection| {
-            connection
-                .execute("INSERT OR REPLACE INTO seen (id, results_time) VALUES (0, ?1)", params![time.as_slice()])
-                .map(|_| ())
+    /// Compares the rows with `results/`, so that the next to open need not, and tidies up.
+    pub(super) fn settle(&self) -> rusqlite::Result<()> {
+        let Some(lock) = &self.lock else { return Ok(()) };
+        self.with(|connection| {
+            ofd::set(lock, Mode::Exclusive, 0, true).map_err(|_| rusqlite::Error::InvalidQuery)?;
+            let done = self.rescan(connection);
+            let _ = ofd::set(lock, Mode::Unlocked, 0, false);
+            done
+        })?;
+        // Folds the log in, unless others are reading: the next to open would have to read it from end to end.
+        self.with(|connection| {
+            connection.busy_timeout(Duration::ZERO)?;
+            let folded = connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(()));
+            connection.busy_timeout(PATIENCE)?;
+            folded
         })
     }
 
-    /// Returns, for each predicted key that led anywhere, the keys of the results, newest first.
-    pub(super) fn keys_of_predicted(&self, predicted: &[Digest]) -> rusqlite::Result<Vec<(Digest, Vec<Digest>)>> {
+    /// Returns what predicted keys led to, for those that led anywhere.
+    pub(super) fn led(&self, predicted: &[Digest]) -> rusqlite::Result<Vec<Led>> {
         self.with(|connection| {
             let transaction = connection.transaction()?;
-            let mut found = Vec::new();
+            let mut found: Vec<Led> = Vec::new();
             {
-                let mut statement = transaction
-                    .prepare_cached("SELECT key FROM predicted WHERE predicted = ?1 ORDER BY committed_at DESC, key")?;
+                let mut statement = transaction.prepare_cached(
+                    "SELECT key, manifest, device, inode, size, mtime FROM predicted JOIN results USING (key)
+                     WHERE predicted = ?1 ORDER BY predicted.committed_at DESC, key DESC",
+                )?;
                 for digest in predicted {
-                    let keys = statement
-                        .query_map([digest.as_bytes()], |row| row.get(0).map(Digest::from_bytes))?
-                        .collect::<rusqlite::Result<Vec<_>>>()?;
-                    if !keys.is_empty() {
-                        found.push((*digest, keys));
+                    let mut rows = statement.query([digest.as_bytes()])?;
+                    let mut led: Option<Led> = None;
+                    while let Some(row) = rows.next()? {
+                        let key = Digest::from_bytes(row.get(0)?);
+                        match &mut led {
+                            Some(led) => led.keys.push(key),
+                            None => {
+                                let newest = (row_stamp(row)?, row.get(1)?);
+                                led = Some(Led { predicted: *digest, keys: vec![key], newest });
+                            }
+                        }
                     }
+                    found.extend(led);
                 }
             }
             transaction.finish()?;
@@ -280,10 +322,8 @@ impl Index {
     /// Returns the newest results of a stage, else of the stage in another variant, newest first.
     pub(super) fn newest(&self, stage: &str, kind: &str) -> rusqlite::Result<Vec<Digest>> {
         self.with(|connection| {
-            for (column, value) in [("stage", stage), ("instance", instance(stage))] {
-                let mut statement = connection.prepare_cached(&format!(
-                    "SELECT key FROM results WHERE kind = ?1 AND {column} = ?2 ORDER BY committed_at DESC, key LIMIT 8"
-                ))?;
+            for (query, value) in [(NEWEST_OF_STAGE, stage), (NEWEST_OF_INSTANCE, instance(stage))] {
+                let mut statement = connection.prepare_cached(query)?;
                 let keys = statement
                     .query_map([kind, value], |row| row.get(0).map(Digest::from_bytes))?
                     .collect::<rusqlite::Result<Vec<_>>>()?;
@@ -361,20 +401,43 @@ fn instance(stage: &str) -> &str {
     stage.split_once(" @ ").map_or(stage, |(instance, _)| instance)
 }
 
-fn insert(connection: &Connection, manifest: &ResultManifest) -> rusqlite::Result<()> {
+fn insert(connection: &Connection, row: &ManifestRow) -> rusqlite::Result<()> {
+    let ManifestRow { manifest, bytes, stamp } = row;
     let key = manifest.key.as_bytes();
-    connection.prepare_cached("INSERT OR REPLACE INTO results VALUES (?1, ?2, ?3, ?4, ?5)")?.execute(params![
-        key,
-        manifest.kind,
-        manifest.stage,
-        instance(&manifest.stage),
-        manifest.committed_at
-    ])?;
+    connection
+        .prepare_cached(
+            "INSERT OR REPLACE INTO results
+             (key, kind, stage, instance, committed_at, device, inode, size, mtime, manifest)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)",
+        )?
+        .execute(params![
+            key,
+            manifest.kind,
+            manifest.stage,
+            instance(&manifest.stage),
+            manifest.committed_at,
+            stamp.device.cast_signed(),
+            stamp.inode.cast_signed(),
+            stamp.size.cast_signed(),
+            stamp.mtime_ns.to_le_bytes(),
+            bytes
+        ])?;
     let mut statement = connection.prepare_cached("INSERT OR REPLACE INTO predicted VALUES (?1, ?2, ?3)")?;
     for predicted in &manifest.predicted {
         statement.execute(params![predicted.as_bytes(), key, manifest.committed_at])?;
     }
     Ok(())
+}
+
+/// Returns the stamp in columns 2 to 5: what of it tells one content from another.
+fn row_stamp(row: &rusqlite::Row) -> rusqlite::Result<Stamp> {
+    Ok(Stamp {
+        device: row.get::<_, i64>(2)?.cast_unsigned(),
+        inode: row.get::<_, i64>(3)?.cast_unsigned(),
+        size: row.get::<_, i64>(4)?.cast_unsigned(),
+        mtime_ns: i128::from_le_bytes(row.get(5)?),
+        ..Stamp::default()
+    })
 }
 
 fn forget_key(connection: &Connection, key: &Digest) -> rusqlite::Result<()> {
@@ -384,7 +447,7 @@ fn forget_key(connection: &Connection, key: &Digest) -> rusqlite::Result<()> {
 }
 
 /// Sets what every connection needs. Closing leaves the write-ahead log as it is: folding it in would cost two `fsync`.
-fn settle(connection: &Connection) -> rusqlite::Result<()> {
+fn configure(connection: &Connection) -> rusqlite::Result<()> {
     connection.busy_timeout(PATIENCE)?;
     connection.set_prepared_statement_cache_capacity(32);
     connection.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true)?;

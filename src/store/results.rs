@@ -1,14 +1,15 @@
 //! Looking results up.
 //!
 //! A result is there if `results/<key>.json` is, can be read, and every blob that it names has its size. All of that is
-//! looked at on each look-up; what is remembered between two is only the parsed manifest, by the `stat` of its file.
+//! looked at on each look-up, except that `prefetch` looks for the first one after it. What is remembered between two is
+//! the parsed manifest, by the `stat` of its file. The index keeps manifests' bytes likewise, to save opening files.
 
 use std::{
     collections::HashMap,
-    sync::{Arc, Mutex, PoisonError},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::{Duration, Instant},
 };
 
-use fs_err as fs;
 use rayon::prelude::*;
 
 use crate::{
@@ -17,37 +18,62 @@ use crate::{
     store::{
         StoreError,
         disk::{self, Stamp},
+        index::Led,
         layout::Layout,
         open::Shared,
         session::Use,
     },
 };
 
-/// Manifests read so far, by key, each with the `stat` of its file.
+/// How long what `prefetch` saw of blobs counts; it counts once.
+const FRESH: Duration = Duration::from_secs(1);
+
+/// Manifests read so far.
 #[derive(Debug, Default)]
 pub(super) struct ManifestCache(Mutex<Cached>);
 
 #[derive(Debug, Default)]
 struct Cached {
-    manifests: HashMap<Digest, (Stamp, Arc<ResultManifest>)>,
+    manifests: HashMap<Digest, Known>,
     /// What `prefetch` found: results of predicted keys, newest first.
     predicted: HashMap<Digest, Vec<Digest>>,
 }
 
+#[derive(Debug)]
+struct Known {
+    stamp: Stamp,
+    manifest: Arc<ResultManifest>,
+    /// When `prefetch` saw manifest and blobs; taken by the first look-up.
+    seen: Option<Instant>,
+}
+
 impl ManifestCache {
-    fn get(&self, key: &Digest, stamp: &Stamp) -> Option<Arc<ResultManifest>> {
-        let cached = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        cached.manifests.get(key).filter(|(then, _)| then.same_content(stamp)).map(|(_, manifest)| Arc::clone(manifest))
+    fn cached(&self) -> MutexGuard<'_, Cached> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn put(&self, stamp: Stamp, manifest: &Arc<ResultManifest>) {
-        let mut cached = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        cached.manifests.insert(manifest.key, (stamp, Arc::clone(manifest)));
+    fn get(&self, key: &Digest, stamp: &Stamp) -> Option<Arc<ResultManifest>> {
+        let cached = self.cached();
+        cached
+            .manifests
+            .get(key)
+            .filter(|known| known.stamp.same_content(stamp))
+            .map(|known| Arc::clone(&known.manifest))
+    }
+
+    fn put(&self, stamp: Stamp, manifest: &Arc<ResultManifest>, seen: Option<Instant>) {
+        self.cached().manifests.insert(manifest.key, Known { stamp, manifest: Arc::clone(manifest), seen });
+    }
+
+    /// Returns a result that `prefetch` has just seen to be whole: once.
+    fn take_fresh(&self, key: &Digest) -> Option<Arc<ResultManifest>> {
+        let mut cached = self.cached();
+        let known = cached.manifests.get_mut(key)?;
+        known.seen.take().filter(|seen| seen.elapsed() < FRESH).map(|_| Arc::clone(&known.manifest))
     }
 
     fn prefetched(&self, predicted: &Digest) -> Vec<Digest> {
-        let cached = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        cached.predicted.get(predicted).cloned().unwrap_or_default()
+        self.cached().predicted.get(predicted).cloned().unwrap_or_default()
     }
 }
 
@@ -65,15 +91,18 @@ fn parse_manifest(layout: &Layout, key: &Digest, bytes: &[u8]) -> Result<ResultM
 ///
 /// # Errors
 /// [`StoreError::Damaged`] if it makes no sense, [`StoreError::Io`] if it cannot be read.
-pub(super) fn read_manifest(layout: &Layout, key: &Digest) -> Result<Option<ResultManifest>, StoreError> {
+pub(super) fn read_manifest(
+    layout: &Layout,
+    key: &Digest,
+) -> Result<Option<(Stamp, Vec<u8>, ResultManifest)>, StoreError> {
     let path = layout.result(key);
-    let bytes = match fs::read(&path) {
-        Ok(bytes) => bytes,
+    let (stamp, bytes) = match disk::read(&path) {
+        Ok(read) => read,
         Err(error) if disk::is_absent(&error) => return Ok(None),
         Err(error) => return Err(StoreError::io("read", &path)(error)),
     };
     match parse_manifest(layout, key, &bytes) {
-        Ok(manifest) if manifest.schema_version == RESULT_FORMAT => Ok(Some(manifest)),
+        Ok(manifest) if manifest.schema_version == RESULT_FORMAT => Ok(Some((stamp, bytes, manifest))),
         Ok(_) => Ok(None),
         Err(_) if is_newer(&bytes) => Ok(None),
         Err(error) => Err(error),
@@ -101,10 +130,9 @@ impl Shared {
         if let Some(manifest) = self.cache.get(key, &stamp) {
             return Ok(Some(manifest));
         }
-        let Some(manifest) = read_manifest(&self.layout, key)? else { return Ok(None) };
+        let Some((stamp, _, manifest)) = read_manifest(&self.layout, key)? else { return Ok(None) };
         let manifest = Arc::new(manifest);
-        // A manifest is replaced by renaming, never changed, so a stamp taken before reading is at worst of an older one.
-        self.cache.put(stamp, &manifest);
+        self.cache.put(stamp, &manifest, None);
         Ok(Some(manifest))
     }
 
@@ -116,19 +144,27 @@ impl Shared {
         blobs(output).all(|(digest, bytes)| self.is_blob_present(digest, bytes))
     }
 
-    /// Notes that this process relies on results. What cannot be noted (the disk is full) is used all the same: at worst
-    /// it vanishes, and that is a miss.
-    fn note_results<'a>(&self, keys: impl IntoIterator<Item = &'a Digest>) {
-        if let Some(writer) = &self.writer {
-            let _ = writer.note(&self.layout, keys.into_iter().map(|key| Use::Result(*key)));
-        }
+    /// Notes that this process relies on results; returns whether any was not noted already. What cannot be noted (the disk
+    /// is full) is used all the same: at worst it vanishes, and that is a miss.
+    fn note_results<'a>(&self, keys: impl IntoIterator<Item = &'a Digest>) -> bool {
+        let Some(writer) = &self.writer else { return false };
+        writer.note(&self.layout, keys.into_iter().map(|key| Use::Result(*key))).unwrap_or(true)
     }
 
     pub(super) fn by_key(&self, key: &Digest) -> Option<Arc<ResultManifest>> {
-        let manifest = self.manifest(key).ok().flatten()?;
-        self.note_results([key]);
-        let whole = manifest.outputs.values().all(|output| self.is_present(output));
-        (whole && Stamp::at(&self.layout.result(key)).ok().flatten().is_some()).then_some(manifest)
+        if let Some(manifest) = self.cache.take_fresh(key) {
+            return Some(manifest);
+        }
+        let mut manifest = self.manifest(key).ok().flatten()?;
+        if self.note_results([key]) {
+            // It may have been collected before it was noted.
+            manifest = self.manifest(key).ok().flatten()?;
+        }
+        self.is_whole(&manifest).then_some(manifest)
+    }
+
+    fn is_whole(&self, manifest: &ResultManifest) -> bool {
+        manifest.outputs.values().all(|output| self.is_present(output))
     }
 
     pub(super) fn by_predicted(&self, predicted: &Digest) -> Option<Arc<ResultManifest>> {
@@ -136,23 +172,44 @@ impl Shared {
             keys.iter().filter_map(|key| self.by_key(key)).find(|manifest| manifest.predicted.contains(predicted))
         };
         first(&self.cache.prefetched(predicted)).or_else(|| {
-            let found = self.index.keys_of_predicted(std::slice::from_ref(predicted)).unwrap_or_default();
-            found.first().and_then(|(_, keys)| first(keys))
+            let found = self.index.led(std::slice::from_ref(predicted)).unwrap_or_default();
+            found.first().and_then(|led| first(&led.keys))
         })
     }
 
     pub(super) fn prefetch(&self, predicted: &[Digest]) {
-        let found = self.index.keys_of_predicted(predicted).unwrap_or_default();
-        self.note_results(found.iter().flat_map(|(_, keys)| keys.first()));
-        // A few dozen are read before other threads would have woken up.
-        let newest: Vec<&Digest> = found.iter().flat_map(|(_, keys)| keys.first()).collect();
-        if newest.len() < 64 {
-            newest.iter().for_each(|key| drop(self.manifest(key)));
+        let found = self.index.led(predicted).unwrap_or_default();
+        // Noted before they are looked at, so what is seen here stays.
+        self.note_results(found.iter().map(|led| &led.keys[0]));
+        let now = Instant::now();
+        let look = |led: &Led| {
+            if let Some((stamp, manifest)) = self.newest(led) {
+                let seen = self.is_whole(&manifest).then_some(now);
+                self.cache.put(stamp, &manifest, seen);
+            }
+        };
+        // A few dozen are looked at before other threads would have woken up.
+        if found.len() < 64 {
+            found.iter().for_each(look);
         } else {
-            newest.par_iter().with_min_len(32).for_each(|key| drop(self.manifest(key)));
+            found.par_iter().with_min_len(32).for_each(look);
         }
-        let mut cached = self.cache.0.lock().unwrap_or_else(PoisonError::into_inner);
-        cached.predicted.extend(found);
+        self.cache.cached().predicted.extend(found.into_iter().map(|led| (led.predicted, led.keys)));
+    }
+
+    /// Returns the manifest that the index has, if it is still the one in `results/`, else the one in `results/`.
+    fn newest(&self, led: &Led) -> Option<(Stamp, Arc<ResultManifest>)> {
+        let key = &led.keys[0];
+        let stamp = Stamp::at(&self.layout.result(key)).ok().flatten()?;
+        if let Some(manifest) = self.cache.get(key, &stamp) {
+            return Some((stamp, manifest));
+        }
+        let (then, bytes) = &led.newest;
+        let indexed = then.same_content(&stamp).then(|| parse_manifest(&self.layout, key, bytes).ok()).flatten();
+        match indexed.filter(|manifest| manifest.schema_version == RESULT_FORMAT) {
+            Some(manifest) => Some((stamp, Arc::new(manifest))),
+            None => read_manifest(&self.layout, key).ok().flatten().map(|(stamp, _, it)| (stamp, Arc::new(it))),
+        }
     }
 
     pub(super) fn nearest(&self, stage: &str, kind: &str) -> Option<Arc<ResultManifest>> {

@@ -16,7 +16,6 @@ use crate::{
         StoreError, disk,
         layout::{Layout, check_name},
         open::Shared,
-        session::Use,
         time,
     },
 };
@@ -153,7 +152,6 @@ pub struct RunInfo {
 pub(super) fn begin(shared: &Shared, pipeline: &str) -> Result<RunFolder, StoreError> {
     let writer = shared.writer("begin a run")?;
     // The session is alive before the run's folder is there, so no garbage collection takes it for a dead run's.
-    writer.note(&shared.layout, std::iter::empty::<Use>())?;
     writer.session.folder(&shared.layout, &writer.lock)?;
     let session = writer.session.name().unwrap_or_default();
     let (id, path, started_at) = loop {
@@ -177,7 +175,7 @@ pub(super) fn begin(shared: &Shared, pipeline: &str) -> Result<RunFolder, StoreE
     };
     let text = serde_json::to_vec(&record)
         .map_err(|error| StoreError::io("write", &path.join("run.json"))(io::Error::other(error)))?;
-    let made = disk::write_new(&path.join("run.json"), &text).and_then(|()| disk::make_folder(&path.join("logs")));
+    let made = disk::write_new(&path.join("run.json"), &text).and_then(|_| disk::make_folder(&path.join("logs")));
     if let Err(error) = made {
         let _ = disk::remove_tree(&path);
         return Err(error);

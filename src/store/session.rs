@@ -95,13 +95,13 @@ impl Session {
         Ok(self.folder(layout, lock)?.join(format!("{number:05}-{label}")))
     }
 
-    /// Notes what is used, unless it is noted already.
+    /// Notes what is used, unless it is noted already. Returns whether anything was not.
     pub(super) fn note(
         &self,
         layout: &Layout,
         lock: &StoreLock,
         uses: impl IntoIterator<Item = Use>,
-    ) -> Result<(), StoreError> {
+    ) -> Result<bool, StoreError> {
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
         let mut fresh = Vec::new();
         let mut bytes = Vec::new();
@@ -112,7 +112,7 @@ impl Session {
             }
         }
         if fresh.is_empty() {
-            return Ok(());
+            return Ok(false);
         }
         let guard = lock.shared()?;
         let open = match &mut *state {
@@ -122,7 +122,7 @@ impl Session {
         open.uses.write_all(&bytes).map_err(StoreError::io("write", &open.folder.join("uses")))?;
         open.noted.extend(fresh);
         drop(guard);
-        Ok(())
+        Ok(true)
     }
 
     /// Returns the session's name, if it was made.

@@ -264,7 +264,7 @@ tables! {
         results_equal: bool,
         /// Whether the world ended in the state the gold calls leave; false where the sample has no world.
         state_equal: bool,
-        /// Whether the answer is right: results and state equal in a world, matched elsewhere.
+        /// Whether the answer is right: matched, and in a world also executed with equal results and state.
         correct: bool,
         /// Why it is not right, in words; empty where it is.
         error: String,

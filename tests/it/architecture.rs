@@ -9,7 +9,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("table", &["base"]),
     ("spec", &["base"]),
     ("plan", &["base", "record", "spec"]),
-    ("schedule", &["base"]),
+    ("schedule", &["base", "spec"]),
     ("store", &["base", "record", "table"]),
     ("tools", &["base"]),
     ("prompt", &["base", "tools"]),

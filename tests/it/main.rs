@@ -6,6 +6,7 @@ mod engine;
 mod lm;
 mod plan;
 mod rl;
+mod schedule;
 mod spec;
 mod stages;
 mod store;

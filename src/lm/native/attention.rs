@@ -15,7 +15,7 @@ use crate::lm::native::shape::Shape;
 use crate::lm::native::threads::{Shared, Threads};
 
 /// Rows of folded queries in a tile, about.
-const TILE: usize = 192;
+const TILE: usize = 96;
 
 /// What one layer's attention reads and writes; all matrices row-major over the rows of the layout.
 pub(super) struct Forward<'a> {

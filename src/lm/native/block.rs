@@ -150,13 +150,13 @@ impl Norm<'_> {
         let width = self.weight.len();
         let normed = Shared::new(normed);
         threads.worth(self.rows * width).blocks(self.rows, ROWS, |begin, end| {
-            for row in begin..end {
+            for (row, rstd) in (begin..end).zip(&rstd[begin..end]) {
                 let place = row * width;
                 let from = input[place..place + width].as_ptr();
                 // SAFETY: rows are inside and belong to this task.
                 unsafe {
                     let to = normed.slice(place, width).as_mut_ptr();
-                    math::rms_renorm(threads.set(), from, self.weight.as_ptr(), to, width, rstd[row]);
+                    math::rms_renorm(threads.set(), from, self.weight.as_ptr(), to, width, *rstd);
                 }
             }
         });
@@ -181,7 +181,7 @@ impl Norm<'_> {
         partial.fill(0.0);
         let (parts, gradient) = (Shared::new(partial), Shared::new(gradient));
         threads.worth(self.rows * width).blocks(self.rows, ROWS, |begin, end| {
-            for row in begin..end {
+            for (row, rstd) in (begin..end).zip(&rstd[begin..end]) {
                 let place = row * width;
                 let (upstream, input) = (&upstream[place..place + width], &input[place..place + width]);
                 // SAFETY: rows are inside and belong to this task, and so does the block's partial sum.
@@ -198,7 +198,7 @@ impl Norm<'_> {
                         weight,
                         part,
                         width,
-                        rstd[row],
+                        *rstd,
                     );
                 }
             }

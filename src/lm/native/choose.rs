@@ -54,12 +54,12 @@ impl Chooser {
                 temper(threads.set(), logits.as_ptr(), to, logits.len(), largest, 1.0 / draw.temperature);
             }
             let point: f64 = random.random();
-            if draw.top_k == 0 && draw.top_p >= 1.0 { self.from_all(point) } else { self.from_top(draw, point) }
+            if draw.top_k == 0 && draw.top_p >= 1.0 { self.among_all(point) } else { self.among_top(draw, point) }
         };
         (token as u32, log_prob(logits[token], largest, sum))
     }
 
-    fn from_all(&mut self, point: f64) -> usize {
+    fn among_all(&mut self, point: f64) -> usize {
         self.sums.clear();
         self.sums
             .extend(self.weights.chunks(BLOCK).map(|block| block.iter().map(|weight| f64::from(*weight)).sum::<f64>()));
@@ -74,7 +74,7 @@ impl Chooser {
         begin + place(weights.iter().copied(), rest)
     }
 
-    fn from_top(&mut self, draw: Draw, point: f64) -> usize {
+    fn among_top(&mut self, draw: Draw, point: f64) -> usize {
         let weights = &self.weights;
         let count = weights.len();
         let order = &mut self.order;

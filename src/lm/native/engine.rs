@@ -10,7 +10,7 @@ use crate::lm::native::math::{self, Rates, at};
 use crate::lm::native::pass::Pass;
 use crate::lm::native::shape::Plan;
 use crate::lm::native::threads::{Shared, Threads};
-use crate::lm::train::{Accumulated, AdamW, OptimizerState, PromptGroup, TokenGradients, TokenScores};
+use crate::lm::train::{Accumulated, AdamW, Loss, OptimizerState, PromptGroup, TokenGradients, TokenScores};
 use crate::lm::{Config, LmError, Weights};
 
 /// Elements in one task of an update. Part of the order of the gradients' norm.
@@ -150,7 +150,7 @@ impl Engine {
         &mut self,
         weights: &Weights,
         groups: &[PromptGroup],
-        loss: &mut dyn FnMut(Range<usize>, &[TokenScores]) -> Result<Vec<TokenGradients>, E>,
+        loss: &mut Loss<'_, E>,
     ) -> Result<Accumulated, E> {
         let threads = Threads::current();
         let mut done = Accumulated::default();

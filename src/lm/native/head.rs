@@ -15,6 +15,9 @@ use crate::lm::native::threads::{Shared, Threads};
 /// Tokens in a tile of the vocabulary. Part of the order of the sums.
 const TILE: usize = 768;
 
+/// Logits, in floats, that are kept from forward to backward instead of being computed again: small vocabularies only.
+const KEPT_LOGITS: usize = 16 << 20;
+
 /// The sizes of the head and its weights, row-major `(vocabulary, hidden)`.
 #[derive(Clone, Copy)]
 pub(super) struct Unembedding<'a> {
@@ -26,7 +29,9 @@ pub(super) struct Unembedding<'a> {
 /// Buffers of the head, and the sums of the last forward pass.
 #[derive(Default)]
 pub(super) struct Head {
+    /// `[token][row]`: of one tile, or of the whole vocabulary if they are kept.
     logits: Buffer,
+    kept: bool,
     packed: Packed,
     upright: Packed,
     tile_weights: Packed,
@@ -70,7 +75,9 @@ impl Head {
         hidden: &[f32],
         rows: usize,
         targets: &[Target],
+        keep: bool,
     ) {
+        self.kept = keep && weights.vocabulary * rows <= KEPT_LOGITS;
         self.packed.pack(threads, Matrix::new(&hidden[..rows * weights.hidden], rows, weights.hidden).transposed());
         for buffer in [&mut self.largest, &mut self.inverse, &mut self.log_sum, &mut self.entropies] {
             buffer.reserve(rows);
@@ -81,8 +88,8 @@ impl Head {
         self.sort(targets);
         let mut next = 0;
         for first in (0..weights.vocabulary).step_by(TILE) {
-            let tokens = self.tile_logits(threads, weights, first, rows);
-            let logits = &self.logits;
+            let (begin, tokens) = self.tile_logits(threads, weights, first, rows);
+            let logits = &self.logits[begin..];
             let [largest, sums, moments] =
                 [&mut self.largest, &mut self.sums, &mut self.moments].map(|buffer| Shared::new(buffer));
             threads.worth(tokens * rows).blocks(rows, LANES, |begin, end| {
@@ -103,7 +110,7 @@ impl Head {
                 && (targets[*index].token as usize) < first + tokens
             {
                 let target = targets[*index];
-                self.log_probs[*index] = self.logits[(target.token as usize - first) * rows + target.row];
+                self.log_probs[*index] = logits[(target.token as usize - first) * rows + target.row];
                 next += 1;
             }
         }
@@ -136,7 +143,9 @@ impl Head {
     ) {
         let width = weights.hidden;
         let hidden = Matrix::new(&hidden[..rows * width], rows, width);
-        self.packed.pack(threads, hidden.transposed());
+        if !self.kept {
+            self.packed.pack(threads, hidden.transposed());
+        }
         self.upright.pack(threads, hidden);
         self.sort(targets);
         self.pull.reserve(rows);
@@ -149,8 +158,13 @@ impl Head {
         }
         let mut next = 0;
         for first in (0..weights.vocabulary).step_by(TILE) {
-            let tokens = self.tile_logits(threads, weights, first, rows);
-            let logits = Shared::new(&mut self.logits);
+            let (begin, tokens) = if self.kept {
+                (first * rows, TILE.min(weights.vocabulary - first))
+            } else {
+                self.tile_logits(threads, weights, first, rows)
+            };
+            let tile_logits = &mut self.logits[begin..begin + tokens * rows];
+            let logits = Shared::new(tile_logits);
             let sources = [&self.pull, &self.spread, &self.log_sum, &self.entropies];
             threads.worth(tokens * rows).blocks(rows, LANES, |begin, end| {
                 let pick = |index: usize| sources[index].as_ptr().wrapping_add(begin);
@@ -171,10 +185,10 @@ impl Head {
                 && (targets[*index].token as usize) < first + tokens
             {
                 let target = targets[*index];
-                self.logits[(target.token as usize - first) * rows + target.row] += upstream.log_probs[*index];
+                tile_logits[(target.token as usize - first) * rows + target.row] += upstream.log_probs[*index];
                 next += 1;
             }
-            let slopes = Matrix::new(&self.logits[..tokens * rows], tokens, rows);
+            let slopes = Matrix::new(tile_logits, tokens, rows);
             let gradient = &mut weight_gradient[first * width..(first + tokens) * width];
             multiply(threads, Into::Accumulate, slopes, self.upright.panels(), gradient, width);
             let tile = &weights.weights[first * width..(first + tokens) * width];
@@ -186,6 +200,7 @@ impl Head {
 
     /// Keeps the sums of the rows `keep` only, in that order.
     pub(super) fn retain(&mut self, keep: &[usize]) {
+        self.kept = false;
         for buffer in [&mut self.log_sum, &mut self.entropies] {
             for (to, from) in keep.iter().enumerate() {
                 buffer[to] = buffer[*from];
@@ -193,14 +208,16 @@ impl Head {
         }
     }
 
-    /// The logits of a tile, `(tokens, rows)`; returns its tokens.
-    fn tile_logits(&mut self, threads: Threads, weights: Unembedding, first: usize, rows: usize) -> usize {
+    /// Computes the logits of a tile, `(tokens, rows)`; returns where they begin and its tokens.
+    fn tile_logits(&mut self, threads: Threads, weights: Unembedding, first: usize, rows: usize) -> (usize, usize) {
         let tokens = TILE.min(weights.vocabulary - first);
         let tile = &weights.weights[first * weights.hidden..(first + tokens) * weights.hidden];
-        self.logits.reserve(TILE.min(weights.vocabulary) * rows);
+        let held = if self.kept { weights.vocabulary } else { TILE.min(weights.vocabulary) };
+        self.logits.reserve(held * rows);
+        let begin = if self.kept { first * rows } else { 0 };
         let tile = Matrix::new(tile, tokens, weights.hidden);
-        multiply(threads, Into::Replace, tile, self.packed.panels(), &mut self.logits, rows);
-        tokens
+        multiply(threads, Into::Replace, tile, self.packed.panels(), &mut self.logits[begin..], rows);
+        (begin, tokens)
     }
 
     fn sort(&mut self, targets: &[Target]) {

@@ -35,6 +35,9 @@ pub(super) trait Lanes: Copy {
     /// `self · 2^exponent` for integral exponents whose results are normal numbers.
     fn scale(self, exponent: Self) -> Self;
     fn sqrt(self) -> Self;
+    /// Hints that this address will be used soon; any address is fine.
+    #[inline(always)]
+    fn prefetch(_address: *const f32) {}
 
     /// Reads the first `count` floats, and zero for the other lanes.
     ///
@@ -212,6 +215,10 @@ mod x86 {
             unsafe { _mm512_storeu_ps(to, self.0) }
         }
         #[inline(always)]
+        fn prefetch(address: *const f32) {
+            unsafe { _mm_prefetch::<_MM_HINT_T0>(address.cast()) }
+        }
+        #[inline(always)]
         unsafe fn load_first(from: *const f32, count: usize) -> Self {
             unsafe { Self(_mm512_maskz_loadu_ps(((1u32 << count) - 1) as u16, from)) }
         }
@@ -350,18 +357,25 @@ pub enum InstructionSet {
 }
 
 impl InstructionSet {
-    /// Returns the best one that this processor has. `TOOLEXPANDER_SIMD` is not read: results do not depend on it anyway.
+    /// Returns the best one that this processor has.
     pub fn detect() -> Self {
         #[cfg(target_arch = "x86_64")]
         {
-            if is_x86_feature_detected!("avx512f") && is_x86_feature_detected!("fma") {
-                return Self::Avx512;
-            }
-            if is_x86_feature_detected!("avx2") && is_x86_feature_detected!("fma") {
-                return Self::Avx2;
+            if is_x86_feature_detected!("fma") && is_x86_feature_detected!("avx2") {
+                return if is_x86_feature_detected!("avx512f") { Self::Avx512 } else { Self::Avx2 };
             }
         }
         Self::Portable
+    }
+
+    /// Returns all that this processor has.
+    #[cfg(test)]
+    pub fn available() -> Vec<Self> {
+        match Self::detect() {
+            Self::Avx512 => vec![Self::Avx512, Self::Avx2, Self::Portable],
+            Self::Avx2 => vec![Self::Avx2, Self::Portable],
+            Self::Portable => vec![Self::Portable],
+        }
     }
 }
 

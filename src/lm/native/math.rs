@@ -47,7 +47,7 @@ pub(super) fn exp<V: Lanes>(x: V) -> V {
     let p = p.fma(r, V::splat(8.333_452e-3));
     let p = p.fma(r, V::splat(4.166_579_6e-2));
     let p = p.fma(r, V::splat(1.666_666_5e-1));
-    let p = p.fma(r, V::splat(5.000_000_1e-1));
+    let p = p.fma(r, V::splat(0.5));
     p.fma(r.mul(r), r).add(V::splat(1.0)).scale(n)
 }
 
@@ -127,7 +127,6 @@ pub(super) struct Rates {
 // SAFETY of all bodies: the pointers are good for `length` floats, as promised by the callers, and `at` and `put` stay
 // within them.
 
-#[expect(clippy::too_many_arguments)]
 #[inline(always)]
 unsafe fn rms_norm_body<V: Lanes>(
     base: *const f32,

@@ -10,6 +10,7 @@
 //! packed by tiles into a buffer of the thread.
 
 use std::cell::RefCell;
+use std::mem::MaybeUninit;
 
 use crate::lm::native::buffer::Buffer;
 use crate::lm::native::lanes::{InstructionSet, LANES, Lanes, dispatched};
@@ -23,7 +24,7 @@ pub(super) const PANEL: usize = 32;
 const ROW_BLOCK: usize = 96;
 
 /// Longest stretch of the inner dimension before moving to the next tile. Splitting does not change results.
-const DEPTH_BLOCK: usize = 640;
+const DEPTH_BLOCK: usize = 512;
 
 /// Bytes of packed panels to sweep with one tile of `A`: half of a usual second-level cache.
 const PANEL_BLOCK_BYTES: usize = 512 * 1024;
@@ -104,8 +105,12 @@ fn pack_panel(target: &mut [f32], matrix: Matrix, first: usize) {
     if matrix.column_stride == 1 {
         for (depth, row) in target.chunks_exact_mut(PANEL).enumerate() {
             let begin = depth * matrix.row_stride + first;
-            row[..width].copy_from_slice(&matrix.data[begin..begin + width]);
-            row[width..].fill(0.0);
+            if width == PANEL {
+                copy_fixed::<PANEL>(row, &matrix.data[begin..begin + PANEL]);
+            } else {
+                row[..width].copy_from_slice(&matrix.data[begin..begin + width]);
+                row[width..].fill(0.0);
+            }
         }
         return;
     }
@@ -283,31 +288,46 @@ unsafe fn multiply_block(
     }
 }
 
+/// Copies so few floats that a call would cost more.
+#[inline(always)]
+fn copy_fixed<const N: usize>(to: &mut [f32], from: &[f32]) {
+    if let (Some(to), Some(from)) = (to.first_chunk_mut::<N>(), from.first_chunk::<N>()) {
+        *to = *from;
+    }
+}
+
 fn tile_height(set: InstructionSet) -> usize {
     if set == InstructionSet::Avx512 { 12 } else { 6 }
 }
 
 /// Packs rows into tiles `[row / height][depth][rows of the tile]`.
 fn pack_rows(target: &mut [f32], source: &[f32], a: &Matrix, rows: usize, depth: usize, height: usize) {
-    let mut first = 0;
-    let mut target = target;
-    while first < rows {
-        let count = height.min(rows - first);
-        let (tile, rest) = target.split_at_mut(count * depth);
-        if a.row_stride == 1 {
-            for (index, slots) in tile.chunks_exact_mut(count).enumerate() {
-                let begin = index * a.column_stride + first;
-                slots.copy_from_slice(&source[begin..begin + count]);
-            }
-        } else {
-            for row in 0..count {
-                for (index, slot) in tile[row..].iter_mut().step_by(count).enumerate() {
-                    *slot = source[(first + row) * a.row_stride + index * a.column_stride];
-                }
+    let whole = rows / height * height;
+    if a.row_stride == 1 && height == 12 {
+        // All tiles of one depth are neighbours in memory: read them together.
+        for index in 0..depth {
+            let begin = index * a.column_stride;
+            for (tile, from) in source[begin..begin + whole].chunks_exact(12).enumerate() {
+                let place = (tile * depth + index) * 12;
+                copy_fixed::<12>(&mut target[place..place + 12], from);
             }
         }
-        target = rest;
-        first += count;
+    } else {
+        pack_tiles(&mut target[..whole * depth], source, a, depth, height);
+    }
+    if whole < rows {
+        pack_tiles(&mut target[whole * depth..], &source[whole * a.row_stride..], a, depth, rows - whole);
+    }
+}
+
+/// Packs tiles of `height` rows, as many as fit the target.
+fn pack_tiles(target: &mut [f32], source: &[f32], a: &Matrix, depth: usize, height: usize) {
+    for (tile, target) in target.chunks_exact_mut(height * depth).enumerate() {
+        for (index, slots) in target.chunks_exact_mut(height).enumerate() {
+            for (row, slot) in slots.iter_mut().enumerate() {
+                *slot = source[(tile * height + row) * a.row_stride + index * a.column_stride];
+            }
+        }
     }
 }
 
@@ -386,6 +406,20 @@ unsafe fn tile_of_height<V: Lanes, const N: usize>(
     heights!(1 2 3 4 5 6 7 8 9 10 11 12);
 }
 
+/// Writes out `body` for every row of a tile, with the row as a constant: compilers keep arrays in registers only where
+/// all indices are constants, and few unroll loops below their highest level.
+macro_rules! each_row {
+    ($row:ident < $rows:ident: $body:block) => {
+        each_row!(@ $row $rows $body; 0 1 2 3 4 5 6 7 8 9 10 11)
+    };
+    (@ $row:ident $rows:ident $body:block; $($number:literal)*) => {
+        $(if $number < $rows {
+            const $row: usize = $number;
+            $body
+        })*
+    };
+}
+
 /// `M` rows times `16 N` columns, all sums in registers.
 #[inline(always)]
 unsafe fn tile<V: Lanes, const M: usize, const N: usize, const PACKED: bool>(
@@ -396,44 +430,51 @@ unsafe fn tile<V: Lanes, const M: usize, const N: usize, const PACKED: bool>(
     columns: usize,
 ) {
     let whole = columns == N * LANES;
-    let mut sums = [[V::splat(0.0); N]; M];
-    // SAFETY: inside, as promised by the caller, here and below.
+    let (low_columns, high_columns) = (columns.min(LANES), columns.saturating_sub(LANES));
+    let mut sums = [const { [const { MaybeUninit::<V>::uninit() }; 2] }; 12];
+    // SAFETY: the addresses are inside, as promised by the caller, but for the prefetch, which may be anywhere; the sums
+    // that are read have been written.
     unsafe {
-        if tiles.load {
-            for (row, sums) in sums.iter_mut().enumerate() {
-                let c = c.add(row * tiles.c_row);
-                for (vector, sum) in sums.iter_mut().enumerate() {
-                    let from = c.add(vector * LANES);
-                    *sum = if whole { V::load(from) } else { V::load_first(from, first(columns, vector)) };
+        each_row!(ROW < M: {
+            let c = c.wrapping_add(ROW * tiles.c_row);
+            // The next tile's target, by the time that this one is done.
+            V::prefetch(c.wrapping_add(PANEL));
+            if N > 1 {
+                V::prefetch(c.wrapping_add(PANEL + LANES));
+            }
+            let (mut low, mut high) = (V::splat(0.0), V::splat(0.0));
+            if tiles.load {
+                low = if whole { V::load(c) } else { V::load_first(c, low_columns) };
+                if N > 1 {
+                    high = if whole { V::load(c.add(LANES)) } else { V::load_first(c.add(LANES), high_columns) };
                 }
             }
-        }
+            sums[ROW][0].write(low);
+            sums[ROW][1].write(high);
+        });
         let a_row = if PACKED { 1 } else { tiles.a_row };
         let a_step = if PACKED { M } else { 1 };
         for depth in 0..tiles.depth {
-            let mut columns = [V::splat(0.0); N];
-            for (vector, column) in columns.iter_mut().enumerate() {
-                *column = V::load(b.add(depth * PANEL + vector * LANES));
-            }
-            for (row, sums) in sums.iter_mut().enumerate() {
-                let value = V::splat(*a.add(row * a_row + depth * a_step));
-                for (sum, column) in sums.iter_mut().zip(columns) {
-                    *sum = value.fma(column, *sum);
+            let low = V::load(b.add(depth * PANEL));
+            let high = if N > 1 { V::load(b.add(depth * PANEL + LANES)) } else { low };
+            each_row!(ROW < M: {
+                let value = V::splat(*a.add(ROW * a_row + depth * a_step));
+                let sum = sums[ROW][0].assume_init();
+                sums[ROW][0].write(value.fma(low, sum));
+                if N > 1 {
+                    let sum = sums[ROW][1].assume_init();
+                    sums[ROW][1].write(value.fma(high, sum));
                 }
-            }
+            });
         }
-        for (row, sums) in sums.into_iter().enumerate() {
-            let c = c.add(row * tiles.c_row);
-            for (vector, sum) in sums.into_iter().enumerate() {
-                let to = c.add(vector * LANES);
-                if whole { sum.store(to) } else { sum.store_first(to, first(columns, vector)) }
+        each_row!(ROW < M: {
+            let c = c.add(ROW * tiles.c_row);
+            let sum = sums[ROW][0].assume_init();
+            if whole { sum.store(c) } else { sum.store_first(c, low_columns) }
+            if N > 1 {
+                let sum = sums[ROW][1].assume_init();
+                if whole { sum.store(c.add(LANES)) } else { sum.store_first(c.add(LANES), high_columns) }
             }
-        }
+        });
     }
-}
-
-/// How many lanes of the `vector`-th vector lie within `columns`.
-#[inline(always)]
-fn first(columns: usize, vector: usize) -> usize {
-    columns.saturating_sub(vector * LANES).min(LANES)
 }

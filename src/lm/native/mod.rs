@@ -19,6 +19,8 @@ mod math;
 mod matmul;
 mod pass;
 mod shape;
+#[cfg(test)]
+mod tests;
 mod threads;
 mod weights;
 

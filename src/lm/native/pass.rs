@@ -87,7 +87,7 @@ impl Pass {
         }
         let norm = Norm { weight: &weights.parameters[plan.norm].data, epsilon: shape.epsilon, rows: count };
         norm.forward(threads, &self.last, None, &mut [], &mut self.normed, &mut self.last_rstd);
-        self.head.forward(threads, unembedding(plan, weights), &self.normed, count, &layout.targets);
+        self.head.forward(threads, unembedding(plan, weights), &self.normed, count, &layout.targets, keep);
     }
 
     /// Log-probabilities of the targets, in nats, after [`Pass::forward`].

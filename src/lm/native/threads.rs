@@ -19,6 +19,12 @@ impl Threads {
         Self { count: rayon::current_num_threads(), set: InstructionSet::detect() }
     }
 
+    /// This thread only, with an instruction set that this processor has.
+    #[cfg(test)]
+    pub(super) fn with(set: InstructionSet) -> Self {
+        Self { count: 1, set }
+    }
+
     /// This thread only.
     pub(super) fn one() -> Self {
         Self { count: 1, set: InstructionSet::detect() }

@@ -53,9 +53,15 @@ fn is_answer(file: &str) -> bool {
 pub(super) fn read(files: &[File], wanted: &[String]) -> Result<Gathered, StageError> {
     check_categories(wanted)?;
     let mut gathered = Gathered::default();
-    for file in files.iter().filter(|file| !is_answer(&file.name)) {
-        // A file of another name is taken for the category `simple_python`, whose rows are the plainest.
-        let category = category(&file.name).unwrap_or("simple_python");
+    let questions: Vec<&File> = files.iter().filter(|file| !is_answer(&file.name)).collect();
+    for file in &questions {
+        // A lone file of another name is taken for the category `simple_python`, whose rows are the plainest. Among
+        // several, it is something else: BFCL's folder holds other benchmarks, too.
+        let category = match category(&file.name) {
+            Some(category) => category,
+            None if questions.len() == 1 => "simple_python",
+            None => continue,
+        };
         let rows = rows::rows(&file.name, &file.text);
         let supported = CATEGORIES.contains(&category);
         if !supported || !(wanted.is_empty() || wanted.iter().any(|name| name == category)) {

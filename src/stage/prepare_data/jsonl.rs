@@ -55,10 +55,8 @@ fn sample(row: &Value, place: &str) -> Result<Sample, BadRow> {
     let line: Line = Line::deserialize(row).map_err(|error| BadRow::new(place, error.to_string()))?;
     let messages = match (line.question, line.messages) {
         (Some(question), None) => vec![Message::new("user", question)],
-        (None, Some(messages)) if messages.last().is_some_and(|last| last.role == "user" || last.role == "tool") => {
-            messages
-        }
-        (None, Some(_)) => return Err(BadRow::new(place, "`messages` must end with a message of the user or a tool")),
+        (None, Some(messages)) if messages.last().is_some_and(|last| last.role == "user") => messages,
+        (None, Some(_)) => return Err(BadRow::new(place, "`messages` must end with a message of the user")),
         _ => return Err(BadRow::new(place, "needs either `question` or `messages`")),
     };
     let (answer, gold) = match (line.answer, line.gold) {

@@ -191,7 +191,8 @@ static BLOCK: LazyLock<Regex> = LazyLock::new(|| {
 });
 
 /// Returns the dialogue in a user text as messages: `<user>` is the user's, `<obs>` a tool's, the other blocks are the
-/// assistant's, those in a row as one message. A text that is not made of such blocks is one message of the user.
+/// assistant's, those in a row as one message. A text that is not made of such blocks, or does not end with the user's, is one message
+/// of the user.
 fn messages(text: &str) -> Vec<Message> {
     let body = text.trim();
     let body = body.split_once("Dialogue Records History**").map_or(body, |(_, body)| body);
@@ -217,6 +218,6 @@ fn messages(text: &str) -> Vec<Message> {
             _ => messages.push(Message::new(role, content)),
         }
     }
-    let asks = messages.last().is_some_and(|last| last.role != "assistant");
+    let asks = messages.last().is_some_and(|last| last.role == "user");
     if body[end..].trim().is_empty() && asks { messages } else { vec![Message::new("user", text.trim())] }
 }

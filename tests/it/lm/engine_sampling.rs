@@ -1,5 +1,7 @@
 //! The sampler: same bits for any batch size and thread count, log-probabilities of the trainer, stopping.
 
+#![expect(clippy::unwrap_used, reason = "helpers of tests")]
+
 use proptest::prelude::*;
 use toolexpander::base::Seed;
 use toolexpander::lm::sample::{Completion, Finish, PromptRequest, Sampling, sample};

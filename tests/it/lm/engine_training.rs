@@ -1,5 +1,7 @@
 //! The native engine's forward and backward against the candle reference, repeated prompts and finite differences.
 
+#![expect(clippy::unwrap_used, reason = "helpers of tests")]
+
 use candle_core::{DType, Device, Tensor};
 use rand::Rng;
 use toolexpander::base::Seed;

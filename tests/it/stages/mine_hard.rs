@@ -71,6 +71,18 @@ fn too_few_rollouts_and_strangers_are_errors() {
 }
 
 #[test]
+fn a_sample_that_was_not_rolled_out_can_count_as_not_hard() {
+    let samples = [sample("a", "q", "f"), sample("b", "r", "f")];
+    let run = || {
+        let run = StageRun::new("mine-hard").param("group-size", 1).table("samples", "s", &samples);
+        run.table("rollouts", "r", &[rollout("a", 0, false)])
+    };
+    assert!(run().fails().contains("sample `b`: has 0 rollouts, 1 are needed"));
+    let hard: Vec<HardRow> = run().param("unrolled", "not-hard").run().unwrap().table("hard");
+    assert_eq!(hard.iter().map(|row| (row.rollouts, row.hard)).collect::<Vec<_>>(), [(1, true), (0, false)]);
+}
+
+#[test]
 fn a_damaged_input_table_is_an_error_that_names_it() {
     let samples = [sample("a", "q", "f")];
     let run = StageRun::new("mine-hard").table("samples", "data.train", &samples);

@@ -116,9 +116,10 @@ fn toolrl_rows_of_all_shapes_are_read() {
     assert!(samples.iter().all(|sample| sample.category == "response" || !sample.gold.is_empty()));
     assert!(samples.iter().filter(|sample| sample.category == "response").count() >= 3);
     for sample in &samples {
-        // Tags of the dialogue do not leak into the user's messages.
+        // Tags of the dialogue do not leak into messages; a dialogue that ends with an observation stays one text.
         let users = sample.messages.iter().filter(|message| message.role == "user");
-        assert!(users.into_iter().all(|message| !message.content.contains("<user>")), "{}", sample.id);
+        let tagged = users.into_iter().any(|message| message.content.contains("<user>"));
+        assert_eq!(tagged, sample.question().trim_end().ends_with("</obs>"), "{}", sample.id);
         // A called tool is a listed one; its required parameters are given.
         for call in &sample.gold {
             assert!(sample.tool(&call.name).is_some(), "{}: {call}", sample.id);
@@ -267,6 +268,28 @@ fn output_bytes_are_golden_whatever_the_thread_count() {
 bfcl train 85179d22bf6e685841d1a3b77286fb4094f4b673363a24e42aa87c0710e3bf3d
 bfcl eval 2777938f9abc63f37f286a4f9fd972daf33752523632c7df6fb5ab32c50fe7be
 bfcl report 2e172ff18343843a4b412bf0c6f285b1032a601e2180d12edfa9c87e3588c930
-rlla train 2504f62bf867d452840b6e9b1574deab78214f4c732994161467564ea9af89f2
+rlla train 326d7b6e2717ed3b48a402860073591aa8d2f888caddc244d060f910621419b1
 "#);
+}
+
+#[test]
+fn a_suites_questions_are_generated_alike_every_time() {
+    let suite = |source: &str| StageRun::new("prepare-data").param("source", source);
+    let outcome = suite("suite:household?count=60&seed=3").run().unwrap();
+    let samples = all(&outcome);
+    assert!(samples.len() > 40 && samples.iter().all(|sample| sample.environment.is_some() && !sample.gold.is_empty()));
+    for sample in &samples {
+        let judged = toolexpander::tools::execution::judge(&sample.gold, sample);
+        assert!(judged.right(), "{}: {:?}", sample.id, judged.error);
+    }
+    let again = suite("suite:household?count=60&seed=3").seed(99).run().unwrap();
+    assert_eq!(outcome.bytes("train"), again.bytes("train"));
+    let other = suite("suite:household?count=60&seed=4").run().unwrap();
+    assert_ne!(outcome.bytes("train"), other.bytes("train"));
+    let bank = suite("suite:household?count=20&domains=bank&level=full").run().unwrap();
+    assert!(all(&bank).iter().all(|sample| sample.id.contains("full")));
+    insta::assert_snapshot!(suite("suite:houshold").fails(), @"parameter `source`: `suite:houshold`: there is no suite `houshold`; known: `household`");
+    insta::assert_snapshot!(suite("suite:household?count=many").fails(), @"parameter `source`: `suite:household?count=many`: `count` is `many`: expected a whole number");
+    insta::assert_snapshot!(suite("suite:household?cuont=3").fails(), @"parameter `source`: `suite:household?cuont=3`: unknown field `cuont`, expected one of `level`, `domains`, `min-tools`, `max-tools`, `two-call-share`, `no-call-share`");
+    insta::assert_snapshot!(suite("suite:household?count").fails(), @"parameter `source`: `suite:household?count`: `count` is no option: expected `KEY=VALUE`");
 }

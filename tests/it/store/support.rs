@@ -89,10 +89,14 @@ pub fn take(store: &Store, path: &Utf8Path) -> OutputRecord {
 /// Writes `bytes` as a stage would and commits them as the result of `key`.
 pub fn put(store: &Store, key: Digest, bytes: impl AsRef<[u8]>) -> Ticket {
     let lock = store.lock(&key).unwrap();
-    let path = store.root().join("tmp").join(format!("output-{key}-{:?}", std::thread::current().id()));
-    fs_err::write(&path, bytes).unwrap();
-    let output = take(store, &path);
+    let output = take(store, &output(store, &key.to_string(), bytes));
     store.commit(manifest(key, vec![output]), lock)
+}
+
+/// Writes a file as a stage would: on the store's file system, under a name that nobody else uses.
+pub fn output(store: &Store, name: &str, bytes: impl AsRef<[u8]>) -> Utf8PathBuf {
+    let thread = format!("{:?}", std::thread::current().id()).replace(['(', ')'], "");
+    write(&store.root().with_file_name(format!("output-{name}-{}-{thread}", std::process::id())), bytes)
 }
 
 /// Returns the bytes of a result's only output; `None` if the result is not there.
