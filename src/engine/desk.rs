@@ -10,7 +10,8 @@
 //! ```
 //!
 //! A desk is swept and used again: three folders, a request and a copy of each script, made and deleted for every attempt,
-//! cost more than a small stage does (on ext4 every new inode is searched for beyond those deleted in the last seconds).
+//! cost more than a small stage does: ext4 searches for every new inode beyond those deleted in the last seconds, and where
+//! it is mounted with `discard`, freeing a block that was written is a command to the disk that takes a millisecond.
 //! What the next stage finds is nevertheless exactly what a fresh desk has: everything is removed but the empty folders and
 //! files that still hold the bytes that were put there.
 
@@ -34,6 +35,8 @@ pub(super) struct Desk {
     folder: Utf8PathBuf,
     /// Small files directly in `work/`, by name.
     placed: BTreeMap<String, Placed>,
+    /// Bytes of the request file.
+    request_bytes: usize,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -45,7 +48,7 @@ struct Placed {
 impl Desk {
     /// Makes a desk of an empty folder.
     pub(super) fn new(folder: Utf8PathBuf) -> io::Result<Self> {
-        let desk = Self { folder, placed: BTreeMap::new() };
+        let desk = Self { folder, placed: BTreeMap::new(), request_bytes: 0 };
         fs_err::create_dir(desk.work())?;
         fs_err::create_dir(desk.out())?;
         Ok(desk)
@@ -111,6 +114,13 @@ impl Desk {
         Ok(())
     }
 
+    /// Writes the request: over the one before, filled up with spaces to its length, so that no block is freed.
+    pub(super) fn write_request(&mut self, mut text: Vec<u8>) -> io::Result<()> {
+        text.resize(text.len().max(self.request_bytes), b' ');
+        self.request_bytes = text.len();
+        std::fs::OpenOptions::new().write(true).create(true).truncate(false).open(self.request())?.write_all(&text)
+    }
+
     /// Removes everything that a fresh desk does not have, but for files that are still as they were put there.
     ///
     /// # Errors
@@ -120,12 +130,18 @@ impl Desk {
             let entry = entry?;
             let (name, kind) = (entry.file_name(), entry.file_type()?);
             let belongs = match name.to_str() {
-                Some("request.json") => kind.is_file(),
+                Some("request.json") => {
+                    let metadata = entry.metadata()?;
+                    metadata.is_file() && metadata.nlink() == 1 && metadata.len() == self.request_bytes as u64
+                }
                 Some("work" | "out") => kind.is_dir(),
                 _ => false,
             };
             if !belongs {
                 remove(&entry)?;
+                if name == "request.json" {
+                    self.request_bytes = 0;
+                }
             }
         }
         for entry in fs_err::read_dir(self.out())? {
@@ -222,7 +238,7 @@ mod tests {
         std::fs::write(desk.out().join("left"), "x").unwrap();
         std::fs::create_dir(desk.views()).unwrap();
         std::fs::write(desk.events(), "x").unwrap();
-        std::fs::write(desk.request(), "{}").unwrap();
+        desk.write_request(b"{}".to_vec()).unwrap();
         desk.sweep().unwrap();
         assert_eq!(listing(&root), ["out/", "request.json {}", "work/", "work/same same", "work/unwanted unwanted"]);
         let wanted = ["same", "edited", "sub/new"];
@@ -239,5 +255,23 @@ mod tests {
         assert_eq!(std::fs::metadata(work.join("same")).unwrap().ino(), inode, "it was not written again");
         put(&mut desk, "same", "other bytes");
         assert_eq!(std::fs::read_to_string(work.join("same")).unwrap(), "other bytes");
+    }
+
+    #[test]
+    fn a_shorter_request_leaves_nothing_of_the_longer_one() {
+        let folder = tempfile::tempdir().unwrap();
+        let root = Utf8PathBuf::try_from(folder.path().join("desk")).unwrap();
+        std::fs::create_dir(&root).unwrap();
+        let mut desk = Desk::new(root).unwrap();
+        for text in ["[1, 2, 3, 4]", "[1]", "[\"one much longer than the first\"]", "[2]"] {
+            desk.write_request(text.as_bytes().to_vec()).unwrap();
+            assert_eq!(std::fs::read_to_string(desk.request()).unwrap().trim_end(), text);
+            desk.sweep().unwrap();
+        }
+        let kept = folder.path().join("kept");
+        std::fs::hard_link(desk.request(), &kept).unwrap();
+        desk.sweep().unwrap();
+        desk.write_request(b"[3]".to_vec()).unwrap();
+        assert_eq!(std::fs::read_to_string(&kept).unwrap().trim_end(), "[2]", "a link to it keeps what it showed");
     }
 }

@@ -486,6 +486,8 @@ impl Run<'_> {
 
     /// Waits until everything is durable, and makes the report.
     fn finish(mut self, began: Instant) -> Result<RunReport, EngineError> {
+        // Each ticket tells its own failure below; this only says that nothing more is coming.
+        let _ = self.store.flush();
         for (index, ticket) in std::mem::take(&mut self.tickets) {
             if let Err(error) = ticket.wait() {
                 let mut report = self.states[index].report.clone().expect("a stage with a ticket has ended");

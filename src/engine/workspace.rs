@@ -134,7 +134,7 @@ impl<'a> Workshop<'a> {
         let path = desk.request();
         serde_json::to_vec(&request)
             .map_err(io::Error::other)
-            .and_then(|text| fs_err::write(&path, text))
+            .and_then(|text| desk.write_request(text))
             .map_err(Cause::io("write the request", path))?;
         Ok(Workspace { desk, request })
     }

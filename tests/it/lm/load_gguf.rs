@@ -138,9 +138,9 @@ fn flipped_bytes_never_panic() {
         let mut damaged = bytes.clone();
         for _ in 0..1 + rng.next_u32() % 4 {
             // Mostly in the header, where it matters.
-            let end = if rng.next_u32() % 4 == 0 { bytes.len() } else { 2000 };
+            let end = if rng.next_u32().is_multiple_of(4) { bytes.len() } else { 2000 };
             let at = rng.next_u32() as usize % end;
-            damaged[at] = if rng.next_u32() % 2 == 0 { 0xFF } else { rng.next_u32() as u8 };
+            damaged[at] = if rng.next_u32().is_multiple_of(2) { 0xFF } else { rng.next_u32() as u8 };
         }
         let (_guard, path) = write(&damaged);
         refused += usize::from(gguf::import(&path).is_err());

@@ -107,7 +107,7 @@ fn check(place: &Place, what: &str) {
 fn killed_at_any_step_there_is_nothing_or_the_whole() {
     for point in FaultPoint::ALL {
         for nth in [1, 2, 5] {
-            let place = Place::new();
+            let place = Place::quick();
             let output =
                 child_command(&["die-at", place.root.as_str(), point.name(), &nth.to_string()]).output().unwrap();
             let alive = String::from_utf8_lossy(&output.stdout).contains("\nalive");
@@ -122,7 +122,7 @@ fn killed_at_any_step_there_is_nothing_or_the_whole() {
 fn failed_at_any_step_there_is_an_error_and_nothing_or_the_whole() {
     let committing = FaultPoint::ALL.iter().filter(|point| **point <= FaultPoint::ResultsDurable);
     for deadly in committing {
-        let place = Place::new();
+        let place = Place::quick();
         let (deadly, failed) = (*deadly, std::sync::Arc::new(AtomicUsize::new(0)));
         let counter = std::sync::Arc::clone(&failed);
         let faults = Faults::new(move |point| {
@@ -159,7 +159,7 @@ fn failed_at_any_step_there_is_an_error_and_nothing_or_the_whole() {
 
 #[test]
 fn one_failure_in_a_batch_fails_no_other_result() {
-    let place = Place::new();
+    let place = Place::quick();
     let store = place.open();
     let good: Vec<_> = (0..5).map(|index| put(&store, key(index), format!("output {index}"))).collect();
     let lock = store.lock(&digest("bad")).unwrap();

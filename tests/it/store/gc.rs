@@ -10,7 +10,7 @@ use camino::Utf8Path;
 use toolexpander::{
     base::{ArtifactType, Digest, RunId},
     record::{RunEvent, StageReport, StageStatus},
-    store::{GcOptions, GcReport, Pin, RunFolder, Store, StoreError},
+    store::{FaultPoint, Faults, GcOptions, GcReport, Options, Pin, RunFolder, Store, StoreError},
 };
 
 use super::support::*;
@@ -262,22 +262,64 @@ fn collecting_beside_committers_never_loses_a_live_blob() {
                 })
             })
             .collect();
+        // Whatever goes wrong, the collector must be told before anybody panics.
+        let mut succeeded = Vec::new();
         for child in &mut children {
-            for line in BufReader::new(child.stdout.take().unwrap()).lines() {
-                drop(line.unwrap());
-            }
-            assert!(child.wait().unwrap().success());
+            BufReader::new(child.stdout.take().unwrap()).lines().for_each(drop);
+            succeeded.push(child.wait().unwrap().success());
         }
-        for thread in threads {
-            thread.join().unwrap();
-        }
+        succeeded.extend(threads.into_iter().map(|thread| thread.join().is_ok()));
         over.store(true, Ordering::Relaxed);
+        assert!(succeeded.iter().all(|success| *success), "a live result was lost");
         collector.join().unwrap()
     });
     drop(store);
     assert!(collections > 3 && removed > 3, "{collections} collections removed {removed} blobs");
     assert!(place.open().verify(true).unwrap().is_whole());
     assert_eq!(collect(&place, GcOptions::default()).kept_results, 0);
+}
+
+#[test]
+fn what_is_taken_in_while_blobs_are_deleted_waits_and_is_there_afterwards() {
+    let place = Place::new();
+    let texts: Vec<String> = (0..6).map(|index| format!("orphan {index}")).collect();
+    for text in &texts {
+        // Made durable for a result that then goes, so they lie there, sealed, for nobody.
+        put(&place.open(), digest("gone"), text).wait().unwrap();
+    }
+    fs_err::remove_file(place.root.join(format!("results/{}.json", digest("gone")))).unwrap();
+    let (begin, begun) = std::sync::mpsc::channel();
+    let begin = std::sync::Mutex::new(Some(begin));
+    let (root, took) = (place.root.clone(), std::sync::Arc::new(AtomicBool::new(false)));
+    let watched = std::sync::Arc::clone(&took);
+    let faults = Faults::new(move |point| {
+        if point == FaultPoint::DeadBlobRemoved
+            && let Some(begin) = begin.lock().unwrap().take()
+        {
+            begin.send(()).unwrap();
+            // Time enough for whoever does not wait.
+            let since = std::time::Instant::now();
+            while since.elapsed() < Duration::from_millis(300) && !watched.load(Ordering::SeqCst) {
+                std::thread::yield_now();
+            }
+        }
+        Ok(())
+    });
+    let collector = Store::open_with(&root, Options { faults, ..Options::default() }).unwrap();
+    let store = place.open();
+    std::thread::scope(|scope| {
+        let (store, texts, took) = (&store, &texts, &took);
+        let taker = scope.spawn(move || {
+            begun.recv().unwrap();
+            let outputs: Vec<_> = texts.iter().map(|text| take(store, &output(store, text, text))).collect();
+            took.store(true, Ordering::SeqCst);
+            outputs
+        });
+        let report = collector.gc(&GcOptions::default()).unwrap();
+        assert_eq!(report.removed_blobs, 6);
+        let outputs = taker.join().unwrap();
+        assert!(outputs.iter().all(|output| store.is_present(output)));
+    });
 }
 
 #[test]

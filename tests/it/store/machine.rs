@@ -97,7 +97,7 @@ fn text_of(content: u8) -> String {
 }
 
 fn run_steps(steps: &[Step]) {
-    let place = Place::new();
+    let place = Place::quick();
     let mut store = place.open();
     let mut model = Model::default();
     let runs = [store.new_run("demo").unwrap().id, store.new_run("other").unwrap().id];
@@ -198,8 +198,12 @@ fn compare(place: &Place, model: &Model) {
     }
 }
 
+fn cases() -> u32 {
+    std::env::var("PROPTEST_CASES").ok().and_then(|cases| cases.parse().ok()).unwrap_or(64)
+}
+
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 48, failure_persistence: None, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: cases(), failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
     fn the_store_answers_as_the_model_does(steps in proptest::collection::vec(step(), 1..30)) {
