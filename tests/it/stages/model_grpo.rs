@@ -38,28 +38,14 @@ fn metrics(outcome: &Outcome) -> Vec<MetricRow> {
 
 #[test]
 fn rewards_rise() {
-    use super::model_support::env;
-    let outcome = grpo(12)
-        .param("steps", env("STEPS", 25))
-        .param("prompts-per-step", 6)
-        .param("lr", env("LR", 3000) as f64 * 1e-6)
-        .run()
-        .unwrap();
+    let outcome = grpo(12).param("steps", 80).param("prompts-per-step", 6).param("lr", 2e-3).run().unwrap();
     let rows = metrics(&outcome);
-    if std::env::var("SHOW").is_ok() {
-        for row in &rows {
-            println!("{row:?}");
-        }
-        let rollouts: Vec<RolloutRow> = outcome.table("rollouts");
-        for row in rollouts.iter().step_by(37) {
-            println!("{} {} {} {}", row.sample_id, row.completion, row.reward, row.correct);
-        }
-    }
-    assert_eq!(rows.len(), 25);
+    assert_eq!(rows.len(), 80);
     let mean = |rows: &[MetricRow]| rows.iter().map(|row| row.reward_mean).sum::<f32>() / rows.len() as f32;
-    assert!(mean(&rows[20..]) > mean(&rows[..5]) + 0.1, "{} to {}", mean(&rows[..5]), mean(&rows[20..]));
+    let (first, last) = (mean(&rows[..10]), mean(&rows[60..]));
+    assert!(last > first + 0.12, "{first} to {last}");
     let rollouts: Vec<RolloutRow> = outcome.table("rollouts");
-    assert_eq!(rollouts.len(), 25 * 6 * 8);
+    assert_eq!(rollouts.len(), 80 * 6 * 8);
     let keys: BTreeSet<_> = rollouts.iter().map(|row| (&row.sample_id, row.rollout_index)).collect();
     assert_eq!(keys.len(), rollouts.len(), "rollouts of a sample are numbered through");
     for row in &rows {
@@ -200,7 +186,7 @@ fn numbers_that_are_no_numbers_name_step_and_seed() {
 #[test]
 fn output_bytes_are_golden() {
     let outcome = grpo(4).param("steps", 3).param("inner-steps", 2).param("kl-beta", 0.05).run().unwrap();
-    insta::assert_snapshot!(outcome.folder_digest("model"), @"");
-    insta::assert_snapshot!(Digest::of(&outcome.bytes("metrics")), @"");
-    insta::assert_snapshot!(Digest::of(&outcome.bytes("rollouts")), @"");
+    insta::assert_snapshot!(outcome.folder_digest("model"), @"36d9de8cdb9ff756ea459a530955a6406110aaf66fc9d2828f9780bd30ed0527");
+    insta::assert_snapshot!(Digest::of(&outcome.bytes("metrics")), @"5510c43e9295c1983036084a18fadbbbda67c3121430d9a55069e3ad41a9932d");
+    insta::assert_snapshot!(Digest::of(&outcome.bytes("rollouts")), @"dc3ea2a4c187f6257747d1a7ccc0419d75f4f09048833352b6bb68ae7ff371ce");
 }

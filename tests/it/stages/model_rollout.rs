@@ -77,5 +77,5 @@ fn a_prompt_without_room_is_an_error_or_left_out() {
 #[test]
 fn output_bytes_are_golden() {
     let outcome = roll(4).param("group-size", 3).run().unwrap();
-    insta::assert_snapshot!(Digest::of(&outcome.bytes("rollouts")), @"");
+    insta::assert_snapshot!(Digest::of(&outcome.bytes("rollouts")), @"096d7a117af767accbe3873e3140f06960b5a44abe1270a6f6bc421ecc00f23f");
 }

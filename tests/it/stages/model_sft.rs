@@ -101,6 +101,6 @@ fn long_prompts_are_an_error_or_skipped_and_counted() {
 fn output_bytes_are_golden() {
     let random = init().run().unwrap();
     let outcome = sft(random.path("model"), 12).param("steps", 5).run().unwrap();
-    insta::assert_snapshot!(outcome.folder_digest("model"), @"");
-    insta::assert_snapshot!(toolexpander::base::Digest::of(&outcome.bytes("metrics")), @"");
+    insta::assert_snapshot!(outcome.folder_digest("model"), @"926b8de01a75436e573ccb830e2bfab7c937aa43251b1e9da89bf20fc8bab3cf");
+    insta::assert_snapshot!(toolexpander::base::Digest::of(&outcome.bytes("metrics")), @"55869825e5fc73f056442cbb3f3b2c291b92fe63fbead4f3e4e4d052447f1f9e");
 }

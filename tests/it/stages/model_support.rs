@@ -59,12 +59,12 @@ pub fn init() -> StageRun {
     run
 }
 
-/// Returns a tiny model trained on a few of the questions: it writes calls, mostly wrong ones.
+/// Returns a tiny model trained on the questions: it writes calls, of which about a third are right.
 pub fn trained() -> &'static Utf8Path {
     static MODEL: OnceLock<(Outcome, Outcome)> = OnceLock::new();
     let (_, trained) = MODEL.get_or_init(|| {
         let random = init().run().unwrap();
-        let trained = sft(random.path("model"), 30).param("steps", env("SFT", 100)).run().unwrap();
+        let trained = sft(random.path("model"), 30).param("steps", 400).run().unwrap();
         (random, trained)
     });
     trained.path("model")
@@ -78,8 +78,4 @@ pub fn sft(model: &Utf8Path, count: usize) -> StageRun {
 /// Returns a request of a kind that takes a model and the tiny template.
 pub fn with_model(kind: &str, model: &Utf8Path) -> StageRun {
     StageRun::new(kind).path("template", TEMPLATE).input_at("model", "model", ArtifactType::Model, model)
-}
-
-pub fn env(name: &str, default: i64) -> i64 {
-    std::env::var(name).map_or(default, |text| text.parse().unwrap())
 }
