@@ -53,9 +53,15 @@ fn is_answer(file: &str) -> bool {
 pub(super) fn read(files: &[File], wanted: &[String]) -> Result<Gathered, StageError> {
     check_categories(wanted)?;
     let mut gathered = Gathered::default();
+    // Among BFCL's own files those of other names (documentation, scenarios) are no questions; where all have other
+    // names, they are taken for the category `simple_python`, whose rows are the plainest.
+    let named = files.iter().any(|file| category(&file.name).is_some());
     for file in files.iter().filter(|file| !is_answer(&file.name)) {
-        // A file of another name is taken for the category `simple_python`, whose rows are the plainest.
-        let category = category(&file.name).unwrap_or("simple_python");
+        let category = match category(&file.name) {
+            Some(category) => category,
+            None if named => continue,
+            None => "simple_python",
+        };
         let rows = rows::rows(&file.name, &file.text);
         let supported = CATEGORIES.contains(&category);
         if !supported || !(wanted.is_empty() || wanted.iter().any(|name| name == category)) {
