@@ -51,7 +51,7 @@ impl miette::Diagnostic for Drawn<'_> {
 /// Returns the mistakes drawn one after the other, then how many there are.
 pub(super) fn draw(diagnostics: &[Diagnostic]) -> String {
     let theme = if output::colour() { GraphicalTheme::unicode() } else { GraphicalTheme::unicode_nocolor() };
-    let handler = GraphicalReportHandler::new_themed(theme).with_links(false).with_width(120).with_context_lines(0);
+    let handler = GraphicalReportHandler::new_themed(theme).with_links(false).with_width(120).with_context_lines(1);
     let mut text = String::new();
     for diagnostic in diagnostics {
         let source =

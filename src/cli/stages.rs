@@ -27,7 +27,7 @@ pub(super) fn run(arguments: &StagesArguments, store: Option<&Utf8PathBuf>) -> R
 
 fn list(kinds: &Kinds, json: bool) -> Result<(), Failure> {
     if json {
-        let kinds: Vec<_> = kinds.iter().map(|kind| as_json(kind)).collect();
+        let kinds: Vec<_> = kinds.iter().map(as_json).collect();
         return output::answer_json(&json!({ "schema_version": 1, "kinds": kinds }));
     }
     let mut table = TextTable::new(&[("kind", Align::Left), ("what it does", Align::Left)]);

@@ -68,7 +68,7 @@ impl Attempt {
     /// Hands what the stage has said since the last call to `sink`.
     pub(super) fn listen(&mut self, sink: &mut dyn FnMut(StageEvent)) -> io::Result<()> {
         match &mut self.speech {
-            Speech::File(follower) => follower.read(&self.workspace.events_path(), sink),
+            Speech::File(follower) => follower.read(&self.workspace.desk.events(), sink),
             Speech::Pipe { reader, lines } => {
                 let mut buffer = [0; 8192];
                 while let Some(pipe) = reader {
@@ -87,9 +87,11 @@ impl Attempt {
 
     /// Hands the rest of what the ended stage said to `sink`.
     pub(super) fn listen_to_the_end(&mut self, sink: &mut dyn FnMut(StageEvent)) -> io::Result<()> {
-        self.listen(sink)?;
+        if self.pipe().is_some() {
+            self.listen(sink)?;
+        }
         match &mut self.speech {
-            Speech::File(follower) => follower.finish(&self.workspace.events_path(), sink),
+            Speech::File(follower) => follower.finish(&self.workspace.desk.events(), sink),
             Speech::Pipe { lines, .. } => {
                 lines.finish(sink);
                 Ok(())

@@ -80,20 +80,20 @@ impl Launcher {
             Some(command) => {
                 let variables = render::environment(
                     &workspace.request,
-                    workspace.request_path().as_str(),
-                    workspace.events_path().as_str(),
+                    workspace.desk.request().as_str(),
+                    workspace.desk.events().as_str(),
                     self.passed(&stage.env),
                 );
                 let arguments = render::arguments(command, &workspace.request)?;
                 let name = arguments.first().map_or("", String::as_str);
                 let path = variables.get("PATH").map_or(FALLBACK_PATH, String::as_str);
-                let program = self.find(name, path, &workspace.work())?;
+                let program = self.find(name, path, &workspace.desk.work())?;
                 let environment = variables.iter().map(|(name, value)| format!("{name}={value}").into_bytes());
                 let child = self.spawn(
                     &program,
                     arguments.into_iter().map(String::into_bytes),
                     environment,
-                    &workspace.work(),
+                    &workspace.desk.work(),
                     log.as_fd(),
                     log.as_fd(),
                 )?;
@@ -107,7 +107,7 @@ impl Launcher {
                     })
                     .map_err(|error| Cause::io("make a pipe for", stage.id.as_str())(error.into()))?;
                 let program = c_string(self.program.as_str(), "start")?;
-                let arguments = [self.program.as_str(), "__stage", workspace.request_path().as_str()]
+                let arguments = [self.program.as_str(), "__stage", workspace.desk.request().as_str()]
                     .map(|text| text.as_bytes().to_vec());
                 let threads = render::thread_variables(workspace.request.threads);
                 let environment: Vec<Vec<u8>> = self
@@ -119,7 +119,7 @@ impl Launcher {
                     .map(|(name, value)| [name.into_vec(), b"=".to_vec(), value.into_vec()].concat())
                     .collect();
                 let child =
-                    self.spawn(&program, arguments, environment, &workspace.work(), writer.as_fd(), log.as_fd())?;
+                    self.spawn(&program, arguments, environment, &workspace.desk.work(), writer.as_fd(), log.as_fd())?;
                 Ok(Started { child, events: Some(reader) })
             }
         }

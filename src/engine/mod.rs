@@ -7,6 +7,7 @@
 //! Linux only: pidfds, parent-death signals, `clone`.
 
 mod attempt;
+mod desk;
 mod error;
 pub mod keeper;
 mod launcher;

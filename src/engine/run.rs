@@ -30,12 +30,12 @@ use crate::{
         process::Ending,
         publish::Publisher,
         state::{StageState, input_records, run_report, skip_reason, stage_report},
-        workspace::Workshop,
+        workspace::{Task, Workshop},
     },
     plan::{Decision, Graph, decide, reason_to_run, resolved_key},
     record::{RESULT_FORMAT, ResultManifest, RunEvent, RunReport, StageReport, StageStatus},
     schedule::{NodeNeeds, NodeState, Outcome, Scheduler},
-    store::{RunFolder, Store, Ticket},
+    store::{KeyLock, RunFolder, Store, Ticket},
 };
 
 /// Lines of the log that a failure shows.
@@ -229,7 +229,7 @@ impl Run<'_> {
         let log = log_path(&self.folder.path, &stage.id);
         let inputs = input_records(stage, &self.states);
         let began = Instant::now();
-        let started = self.workshop.prepare(stage, key, &inputs, threads).and_then(|workspace| {
+        let started = self.workshop.prepare(Task { stage, key, inputs: &inputs, threads }).and_then(|workspace| {
             let started = self.launcher.start(stage, &workspace, &log)?;
             Ok((workspace, started))
         });
@@ -332,14 +332,15 @@ impl Run<'_> {
             Ending::Exit(status) => Err(Cause::Exit(status)),
             Ending::Signal(signal) => Err(Cause::Signal(signal)),
         };
-        attempt.workspace.remove();
+        let Attempt { workspace, log, lock, .. } = attempt;
+        self.workshop.take_back(workspace);
         let twins = self.twins.remove(&self.key(index)).unwrap_or_default();
         match collected {
-            Ok(outputs) => self.executed(attempt, outputs, seconds)?,
+            Ok(outputs) => self.executed(index, lock, outputs, seconds)?,
             Err(cause) => {
-                drop(attempt.lock);
-                let tail = tail(&attempt.log, TAIL_LINES).unwrap_or_default();
-                self.failed(index, StageFailure { cause, tail, log: Some(attempt.log) }, seconds)?;
+                drop(lock);
+                let tail = tail(&log, TAIL_LINES).unwrap_or_default();
+                self.failed(index, StageFailure { cause, tail, log: Some(log) }, seconds)?;
             }
         }
         for twin in twins {
@@ -349,8 +350,7 @@ impl Run<'_> {
     }
 
     /// Commits the outputs of an attempt and lets its dependents go on; they need not wait until it is durable.
-    fn executed(&mut self, attempt: Attempt, outputs: Outputs, seconds: f64) -> Result<(), EngineError> {
-        let index = attempt.index;
+    fn executed(&mut self, index: usize, lock: KeyLock, outputs: Outputs, seconds: f64) -> Result<(), EngineError> {
         let stage = self.graph.stage(index);
         let (key, ingredients) = self.states[index].resolved.clone().expect("a stage that ran has its key");
         let manifest = ResultManifest {
@@ -369,7 +369,7 @@ impl Run<'_> {
             pinned: BTreeMap::new(),
         };
         let shared = Arc::new(manifest.clone());
-        self.tickets.push((index, self.store.commit(manifest, attempt.lock)));
+        self.tickets.push((index, self.store.commit(manifest, lock)));
         self.finished.insert(key, Arc::clone(&shared));
         let reason = std::mem::take(&mut self.states[index].reason);
         self.succeeded(index, shared, StageStatus::Executed, reason, seconds)
@@ -486,6 +486,8 @@ impl Run<'_> {
 
     /// Waits until everything is durable, and makes the report.
     fn finish(mut self, began: Instant) -> Result<RunReport, EngineError> {
+        // Each ticket tells its own failure below; this only says that nothing more is coming.
+        let _ = self.store.flush();
         for (index, ticket) in std::mem::take(&mut self.tickets) {
             if let Err(error) = ticket.wait() {
                 let mut report = self.states[index].report.clone().expect("a stage with a ticket has ended");

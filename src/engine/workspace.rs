@@ -1,13 +1,4 @@
-//! The folder of one attempt: what the stage finds there and where it leaves its outputs.
-//!
-//! ```text
-//! request.json   what the stage is told
-//! work/          the working folder, with declared files at their relative paths
-//! files/         files of a kind that have no place in the working folder
-//! in/            folders of links for inputs that are folders; an input of one file is read where the store keeps it
-//! out/           outputs; folders exist, files do not
-//! events         what a command stage says, if it says anything
-//! ```
+//! What one attempt is given: a desk with its files and inputs on it, and the request that names them.
 //!
 //! Files that are part of the key are read once a run and compared with their planned digest, so that an edit between plan
 //! and start cannot put wrong bytes under a key.
@@ -15,7 +6,7 @@
 use std::{
     collections::BTreeMap,
     io::{self, Read, Write},
-    os::unix::fs::{OpenOptionsExt, PermissionsExt},
+    os::unix::fs::PermissionsExt,
     sync::Arc,
 };
 
@@ -23,44 +14,35 @@ use camino::{Utf8Path, Utf8PathBuf};
 
 use crate::{
     base::{Digest, Hasher, Seed},
-    engine::error::Cause,
+    engine::{
+        desk::{Desk, SMALL_BYTES, create_new, write_new},
+        error::Cause,
+    },
     plan::{FileOrigin, PlannedFile, PlannedStage},
     record::{InputArtifact, OutputRecord, OutputSlot, REQUEST_FORMAT, StageRequest},
     store::{RunFolder, Store},
 };
 
-/// Files up to this many bytes are kept in memory for the other stages that use them.
-const KEPT_BYTES: u64 = 256 * 1024;
-
-/// The folder of one attempt.
+/// What one attempt is given.
 #[derive(Debug)]
 pub(super) struct Workspace {
-    /// The folder.
-    pub folder: Utf8PathBuf,
-    /// What the stage is told.
+    /// Where it works.
+    pub desk: Desk,
+    /// What it is told.
     pub request: StageRequest,
 }
 
-impl Workspace {
-    /// Returns the path of the request file.
-    pub(super) fn request_path(&self) -> Utf8PathBuf {
-        self.folder.join("request.json")
-    }
-
-    /// Returns the path of the file of events that a command stage may write.
-    pub(super) fn events_path(&self) -> Utf8PathBuf {
-        self.folder.join("events")
-    }
-
-    /// Returns the working folder.
-    pub(super) fn work(&self) -> Utf8PathBuf {
-        self.folder.join("work")
-    }
-
-    /// Removes the folder with all that is left in it. What resists is left to the store's tidying.
-    pub(super) fn remove(&self) {
-        let _ = fs_err::remove_dir_all(&self.folder);
-    }
+/// What an attempt is for: a stage with the contents of its inputs.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Task<'a> {
+    /// The stage.
+    pub stage: &'a PlannedStage,
+    /// Its resolved key.
+    pub key: Digest,
+    /// Its inputs by port, each with its label.
+    pub inputs: &'a BTreeMap<&'a str, Vec<(&'a str, &'a OutputRecord)>>,
+    /// How many threads it may use.
+    pub threads: usize,
 }
 
 /// Makes workspaces for the stages of one run.
@@ -71,11 +53,14 @@ pub(super) struct Workshop<'a> {
     pipeline_folder: &'a Utf8Path,
     /// What relative paths are relative to; children work elsewhere.
     current: Utf8PathBuf,
-    kept: BTreeMap<Digest, Kept>,
+    /// Small files that were read and compared, for the other stages that use them.
+    known: BTreeMap<Digest, KnownFile>,
+    /// Swept desks.
+    idle: Vec<Desk>,
 }
 
 #[derive(Clone, Debug)]
-struct Kept {
+struct KnownFile {
     bytes: Arc<[u8]>,
     mode: u32,
 }
@@ -83,32 +68,45 @@ struct Kept {
 impl<'a> Workshop<'a> {
     pub(super) fn new(store: &'a Store, run: &'a RunFolder, pipeline_folder: &'a Utf8Path) -> io::Result<Self> {
         let current = Utf8PathBuf::try_from(std::env::current_dir()?).map_err(io::Error::other)?;
-        Ok(Self { store, run, pipeline_folder, current, kept: BTreeMap::new() })
+        Ok(Self { store, run, pipeline_folder, current, known: BTreeMap::new(), idle: Vec::new() })
     }
 
-    /// Makes the workspace for an attempt of `stage`.
+    /// Makes the workspace for an attempt.
     ///
     /// # Errors
     /// A file changed since the plan, an input is gone from the store, or the disk refuses.
-    pub(super) fn prepare(
-        &mut self,
-        stage: &PlannedStage,
-        key: Digest,
-        inputs: &BTreeMap<&str, Vec<(&str, &OutputRecord)>>,
-        threads: usize,
-    ) -> Result<Workspace, Cause> {
-        let folder = self.current.join(self.store.attempt_folder(self.run, &stage.id)?);
-        let (work, out) = (folder.join("work"), folder.join("out"));
-        for made in [&work, &out] {
-            fs_err::create_dir(made).map_err(Cause::io("make the folder", made.as_path()))?;
+    pub(super) fn prepare(&mut self, task: Task<'_>) -> Result<Workspace, Cause> {
+        if let Some(desk) = self.idle.pop()
+            && let Ok(workspace) = self.furnish(desk, task)
+        {
+            return Ok(workspace);
         }
+        let folder = self.current.join(self.store.attempt_folder(self.run, &task.stage.id)?);
+        let desk = Desk::new(folder.clone()).map_err(Cause::io("make the folders of", folder))?;
+        self.furnish(desk, task)
+    }
+
+    /// Takes the desk of an attempt that is over back.
+    pub(super) fn take_back(&mut self, workspace: Workspace) {
+        let mut desk = workspace.desk;
+        match desk.sweep() {
+            Ok(()) => self.idle.push(desk),
+            Err(_) => desk.remove(),
+        }
+    }
+
+    fn furnish(&mut self, mut desk: Desk, task: Task<'_>) -> Result<Workspace, Cause> {
+        let stage = task.stage;
+        let work = desk.work();
+        let wanted = stage.files.values().filter_map(|file| file.at.as_deref()).collect();
+        desk.clear_for(&wanted).map_err(Cause::io("clear", work.as_path()))?;
         let mut files = BTreeMap::new();
         for (name, file) in &stage.files {
-            files.insert(name.clone(), self.place(name, file, &folder, &work)?);
+            files.insert(name.clone(), self.place(name, file, &mut desk)?);
         }
         let mut outputs = BTreeMap::new();
         for (port, artifact_type) in &stage.outputs {
-            let path = out.join(artifact_type.file_name(port));
+            let path = desk.out().join(artifact_type.file_name(port));
             if artifact_type.is_folder() {
                 fs_err::create_dir(&path).map_err(Cause::io("make the folder", path.as_path()))?;
             }
@@ -118,7 +116,7 @@ impl<'a> Workshop<'a> {
             schema_version: REQUEST_FORMAT,
             stage: stage.id.to_string(),
             kind: stage.kind.name.clone(),
-            key,
+            key: task.key,
             // A `source` parameter that is a path of the project is told as a file.
             params: stage
                 .params
@@ -126,33 +124,37 @@ impl<'a> Workshop<'a> {
                 .filter(|(name, _)| !stage.files.contains_key(*name))
                 .map(|(name, value)| (name.clone(), value.clone()))
                 .collect(),
-            inputs: self.inputs(stage, inputs, &folder)?,
+            inputs: self.inputs(task, &desk)?,
             files,
             outputs,
-            scratch: self.current.join(self.store.scratch_folder(&key)?),
+            scratch: self.scratch(task)?,
             seed: stage.seed.unwrap_or(Seed(0)),
-            threads,
+            threads: task.threads,
         };
-        let workspace = Workspace { folder, request };
-        let path = workspace.request_path();
-        serde_json::to_vec(&workspace.request)
+        let path = desk.request();
+        serde_json::to_vec(&request)
             .map_err(io::Error::other)
-            .and_then(|text| fs_err::write(&path, text))
-            .map_err(Cause::io("write the request", path.as_path()))?;
-        Ok(workspace)
+            .and_then(|text| desk.write_request(text))
+            .map_err(Cause::io("write the request", path))?;
+        Ok(Workspace { desk, request })
     }
 
-    fn inputs(
-        &self,
-        stage: &PlannedStage,
-        inputs: &BTreeMap<&str, Vec<(&str, &OutputRecord)>>,
-        folder: &Utf8Path,
-    ) -> Result<BTreeMap<String, Vec<InputArtifact>>, Cause> {
-        let views = folder.join("in");
+    /// Returns the folder for checkpoints. Built-in kinds find it made; few commands want one, so they make it themselves.
+    fn scratch(&self, task: Task<'_>) -> Result<Utf8PathBuf, Cause> {
+        let path = if task.stage.command.is_none() {
+            self.store.scratch_folder(&task.key)?
+        } else {
+            self.store.scratch_path(&task.key)
+        };
+        Ok(self.current.join(path))
+    }
+
+    fn inputs(&self, task: Task<'_>, desk: &Desk) -> Result<BTreeMap<String, Vec<InputArtifact>>, Cause> {
+        let views = desk.views();
         // A port that is not connected has no artifacts.
         let mut told: BTreeMap<String, Vec<InputArtifact>> =
-            stage.kind.inputs.keys().map(|port| (port.clone(), Vec::new())).collect();
-        for (port, records) in inputs {
+            task.stage.kind.inputs.keys().map(|port| (port.clone(), Vec::new())).collect();
+        for (port, records) in task.inputs {
             let mut artifacts = Vec::with_capacity(records.len());
             for (position, (label, record)) in records.iter().enumerate() {
                 if record.artifact_type.is_folder() {
@@ -172,16 +174,10 @@ impl<'a> Workshop<'a> {
     }
 
     /// Puts a file where the stage finds it, and returns where that is.
-    fn place(
-        &mut self,
-        name: &str,
-        file: &PlannedFile,
-        folder: &Utf8Path,
-        work: &Utf8Path,
-    ) -> Result<Utf8PathBuf, Cause> {
+    fn place(&mut self, name: &str, file: &PlannedFile, desk: &mut Desk) -> Result<Utf8PathBuf, Cause> {
         let target = match (&file.at, &file.origin) {
-            (Some(at), _) => work.join(at),
-            (None, FileOrigin::Embedded(_)) => folder.join("files").join(name),
+            (Some(at), _) => desk.work().join(at),
+            (None, FileOrigin::Embedded(_)) => desk.files().join(name),
             (None, FileOrigin::Path(path)) => {
                 // Large data is read where it lies.
                 let path = self.origin(path);
@@ -189,18 +185,28 @@ impl<'a> Workshop<'a> {
                 return Ok(path);
             }
         };
-        if let Some(parent) = target.parent()
-            && parent != work
-        {
+        let is_nested = file.at.as_ref().is_none_or(|at| at.components().count() > 1);
+        if let Some(parent) = target.parent().filter(|_| is_nested) {
             fs_err::create_dir_all(parent).map_err(Cause::io("make the folder", parent))?;
         }
-        match &file.origin {
+        let (bytes, mode) = match &file.origin {
             FileOrigin::Embedded(bytes) => {
                 let mode = if bytes.starts_with(b"#!") { 0o755 } else { 0o644 };
-                write_file(&target, bytes, mode).map_err(Cause::io("write", target.as_path()))?;
+                (Arc::from(&**bytes), mode)
             }
-            FileOrigin::Path(path) => self.copy(&self.origin(path), file.digest, &target)?,
+            FileOrigin::Path(path) => match self.known_file(&self.origin(path), file.digest)? {
+                Some(known) => (known.bytes, known.mode),
+                None => {
+                    self.copy_large(&self.origin(path), file.digest, &target)?;
+                    return Ok(target);
+                }
+            },
+        };
+        match &file.at {
+            Some(at) => desk.put(at, file.digest, &bytes, mode),
+            None => write_new(&target, &bytes, mode),
         }
+        .map_err(Cause::io("write", target.as_path()))?;
         Ok(target)
     }
 
@@ -212,40 +218,43 @@ impl<'a> Workshop<'a> {
         if self.store.file_digest(path)? == digest { Ok(()) } else { Err(Cause::Changed(path.to_owned())) }
     }
 
-    fn copy(&mut self, path: &Utf8Path, digest: Digest, target: &Utf8Path) -> Result<(), Cause> {
-        if let Some(kept) = self.kept.get(&digest) {
-            return write_file(target, &kept.bytes, kept.mode).map_err(Cause::io("write", target));
+    /// Returns a small file's bytes, compared with its planned digest; `None` for a large one or a folder.
+    fn known_file(&mut self, path: &Utf8Path, digest: Digest) -> Result<Option<KnownFile>, Cause> {
+        if let Some(known) = self.known.get(&digest) {
+            return Ok(Some(known.clone()));
         }
+        let metadata = fs_err::metadata(path).map_err(Cause::io("read", path))?;
+        if metadata.is_dir() || metadata.len() > SMALL_BYTES {
+            return Ok(None);
+        }
+        let bytes = fs_err::read(path).map_err(Cause::io("read", path))?;
+        if Digest::of(&bytes) != digest {
+            return Err(Cause::Changed(path.to_owned()));
+        }
+        let known = KnownFile { bytes: bytes.into(), mode: copied_mode(&metadata) };
+        self.known.insert(digest, known.clone());
+        Ok(Some(known))
+    }
+
+    /// Copies a large file, or links to a folder.
+    fn copy_large(&self, path: &Utf8Path, digest: Digest, target: &Utf8Path) -> Result<(), Cause> {
         let metadata = fs_err::metadata(path).map_err(Cause::io("read", path))?;
         if metadata.is_dir() {
             self.check_unchanged(path, digest)?;
             return fs_err::os::unix::fs::symlink(path, target).map_err(Cause::io("make the link", target));
         }
-        let mode = metadata.permissions().mode() & 0o777 | 0o600;
-        if metadata.len() <= KEPT_BYTES {
-            let bytes = fs_err::read(path).map_err(Cause::io("read", path))?;
-            if Digest::of(&bytes) != digest {
-                return Err(Cause::Changed(path.to_owned()));
-            }
-            write_file(target, &bytes, mode).map_err(Cause::io("write", target))?;
-            self.kept.insert(digest, Kept { bytes: bytes.into(), mode });
-            return Ok(());
-        }
-        let copied = copy_hashing(path, target, mode).map_err(Cause::io("copy", path))?;
+        let copied = copy_hashing(path, target, copied_mode(&metadata)).map_err(Cause::io("copy", path))?;
         if copied == digest { Ok(()) } else { Err(Cause::Changed(path.to_owned())) }
     }
 }
 
-fn create(path: &Utf8Path, mode: u32) -> io::Result<std::fs::File> {
-    std::fs::OpenOptions::new().write(true).create_new(true).mode(mode).open(path)
-}
-
-fn write_file(path: &Utf8Path, bytes: &[u8], mode: u32) -> io::Result<()> {
-    create(path, mode)?.write_all(bytes)
+/// Returns the mode of a file's copy: executable if the file is.
+fn copied_mode(metadata: &std::fs::Metadata) -> u32 {
+    if metadata.permissions().mode() & 0o100 == 0 { 0o644 } else { 0o755 }
 }
 
 fn copy_hashing(from: &Utf8Path, to: &Utf8Path, mode: u32) -> io::Result<Digest> {
-    let (mut source, mut target) = (fs_err::File::open(from)?, create(to, mode)?);
+    let (mut source, mut target) = (fs_err::File::open(from)?, create_new(to, mode)?);
     let mut hasher = Hasher::default();
     let mut buffer = vec![0; 1 << 20];
     loop {

@@ -15,8 +15,8 @@ impl LanguageModel {
     /// two projections of each layer that write to the residual stream. Each tensor has a stream of its own, so a
     /// tensor's values depend on the seed, its name and its shape only.
     ///
-    /// **Source:** Radford et al. 2019 (GPT-2), §2.3; transformers' `initializer_range`. Ours differs in the tails: see
-    /// [`normal`].
+    /// **Source:** Radford et al. 2019 (GPT-2), §2.3; transformers' `initializer_range`. Ours differs in the tails: the
+    /// draws are sums of twelve uniforms, which end at six deviations.
     ///
     /// # Errors
     /// As [`LanguageModel::new`].

@@ -79,6 +79,9 @@ impl Tokenizer {
     /// Makes a tokenizer of file names and texts; `origin` names them in errors.
     pub(crate) fn from_files(files: BTreeMap<String, String>, origin: &str) -> Result<Self, LmError> {
         let text = files.get(TOKENIZER).map_or("", String::as_str);
+        // `tokenizers` panics on some malformed JSON (`expect("Helper")` in its decoders), so that is found here first.
+        serde_json::from_str::<serde::de::IgnoredAny>(text)
+            .map_err(|source| LmError::Json { origin: format!("{origin}/{TOKENIZER}"), source })?;
         let action = || format!("read {origin}/{TOKENIZER} as");
         let mut inner: tokenizers::Tokenizer =
             text.parse().map_err(|source| LmError::Tokenizer { action: action(), source })?;

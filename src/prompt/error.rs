@@ -23,7 +23,7 @@ pub enum PromptError {
         block: &'static str,
     },
     /// The template failed on a sample.
-    #[error("{template}:{line}: {reason} (rendering `{block}` of the sample `{sample}`)")]
+    #[error("{template}:{line}: {reason} (rendering the sample `{sample}`)")]
     Render {
         /// The template's name.
         template: String,
@@ -31,8 +31,6 @@ pub enum PromptError {
         line: usize,
         /// What is wrong.
         reason: String,
-        /// The block that was rendered.
-        block: &'static str,
         /// The sample's id.
         sample: String,
     },

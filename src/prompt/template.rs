@@ -9,6 +9,8 @@ use crate::tools::{Message, Sample, Style, answer_text};
 
 /// How many instructions one rendering may take: hundreds of tools fit, an endless loop does not.
 const FUEL: u64 = 5_000_000;
+/// The longest piece of a template that a message shows, in bytes.
+const MAX_SHOWN: usize = 80;
 const SYSTEM: &str = "system";
 const USER: &str = "user";
 
@@ -21,6 +23,7 @@ const USER: &str = "user";
 pub struct Template {
     environment: Arc<Environment<'static>>,
     name: Arc<str>,
+    source: Arc<str>,
 }
 
 impl Template {
@@ -49,7 +52,7 @@ impl Template {
             line: error.line().unwrap_or(1),
             reason: reason(&error),
         })?;
-        let template = Self { environment: Arc::new(environment), name: name.into() };
+        let template = Self { environment: Arc::new(environment), name: name.into(), source: source.into() };
         for block in [SYSTEM, USER] {
             if !declares(source, block) {
                 return Err(PromptError::MissingBlock { template: name.to_owned(), block });
@@ -65,8 +68,7 @@ impl Template {
     /// When the template fails on the sample, or the sample's last message is not the user's.
     pub fn render(&self, sample: &Sample) -> Result<Vec<Message>, PromptError> {
         let (earlier, question) = split_question(sample)?;
-        let system = self.block(SYSTEM, sample, question)?;
-        let user = self.block(USER, sample, question)?;
+        let [system, user] = self.blocks([SYSTEM, USER], sample, question)?;
         let mut messages = Vec::new();
         if !system.is_empty() {
             messages.push(Message::new(SYSTEM, system));
@@ -82,7 +84,8 @@ impl Template {
     /// # Errors
     /// As [`Template::render`].
     pub fn question(&self, sample: &Sample) -> Result<String, PromptError> {
-        self.block(USER, sample, split_question(sample)?.1)
+        let [user] = self.blocks([USER], sample, split_question(sample)?.1)?;
+        Ok(user)
     }
 
     /// Returns a solved sample as a demonstration for others: its question in the format of this template and its gold
@@ -95,20 +98,36 @@ impl Template {
         Ok(vec![Message::new(USER, self.question(sample)?), Message::new("assistant", answer)])
     }
 
-    fn block(&self, block: &'static str, sample: &Sample, question: &str) -> Result<String, PromptError> {
+    fn blocks<const N: usize>(
+        &self,
+        blocks: [&'static str; N],
+        sample: &Sample,
+        question: &str,
+    ) -> Result<[String; N], PromptError> {
         // Answers, gold calls and environments are left out on purpose: no template can give them away.
         let Sample { id, category, messages, tools, language, .. } = sample;
         let (messages, tools, language) = (Serde(messages), Serde(tools), language.as_str());
         let context = context! { id, category, messages, tools, language, question };
-        let rendered = self.environment.get_template(&self.name).and_then(|template| {
-            template.render_captured_to(context, std::io::sink())?.with_state_mut(|state| state.render_block(block))
-        });
-        rendered.map(|text| text.trim().to_owned()).map_err(|error| PromptError::Render {
-            template: self.name.to_string(),
-            line: innermost(&error).line().unwrap_or(1),
-            reason: reason(innermost(&error)),
-            block,
-            sample: id.clone(),
+        let render = || {
+            let template = self.environment.get_template(&self.name)?;
+            let mut captured = template.render_captured_to(context, std::io::sink())?;
+            let mut texts = [const { String::new() }; N];
+            for (text, block) in texts.iter_mut().zip(blocks) {
+                let rendered = captured.with_state_mut(|state| state.render_block(block))?;
+                rendered.trim().clone_into(text);
+            }
+            Ok(texts)
+        };
+        render().map_err(|error: Error| {
+            let error = innermost(&error);
+            let place = error.range().and_then(|range| self.source.get(range)).map(str::trim);
+            let place = place.filter(|place| !place.is_empty() && place.len() <= MAX_SHOWN && !place.contains('\n'));
+            PromptError::Render {
+                template: self.name.to_string(),
+                line: error.line().unwrap_or(1),
+                reason: place.map_or(reason(error), |place| format!("{} in `{place}`", reason(error))),
+                sample: id.clone(),
+            }
         })
     }
 }

@@ -244,6 +244,27 @@ mod tests {
         assert!((found.values[2] - 1.0 / (0.8f64).sqrt()).abs() < 1e-15);
     }
 
+    /// Expected values from the formula in TRL's `grpo_trainer.py`, evaluated in plain Python.
+    #[test]
+    fn parts_can_be_normalised_before_they_are_summed() {
+        let parts = [[1.0, 0.0], [0.0, 0.5], [1.0, 1.0], [0.0, 0.0], [1.0, 0.0], [1.0, 0.25]].map(Vec::from);
+        let options = AdvantageOptions {
+            combine: Combine::NormalizeThenSum,
+            weights: vec![1.0, 0.5],
+            ..AdvantageOptions::new(3)
+        };
+        let expected = [
+            0.07062286077105785,
+            -1.0540898810782704,
+            0.9834670203072124,
+            -1.3174755158580134,
+            0.2636593057593922,
+            1.0538162100986215,
+        ];
+        let found = advantages(&parts, &options).unwrap();
+        assert!(found.values.iter().zip(expected).all(|(found, expected)| (found - expected).abs() < 1e-12));
+    }
+
     #[test]
     fn a_group_of_one() {
         let trl = AdvantageOptions::new(1);

@@ -346,6 +346,25 @@ mod tests {
     }
 
     #[test]
+    fn weights_that_are_held_fixed_have_no_derivative() {
+        // Two tokens with log-ratios 0.3 and −0.1, A = 2. CISPO with ceiling 1.2: weights 1.2 and e^−0.1.
+        // VESPO: the sequence's log-ratio is 0.2, φ = exp(3 + 2 · 0.2 − 3 e^0.2) for both tokens.
+        let (new, old, mask) = (matrix(&[&[-1.0, -0.5]]), matrix(&[&[-1.3, -0.4]]), matrix(&[&[1.0, 1.0]]));
+        let batch = Batch { new: &new, old: Some(&old), reference: None, mask: &mask, advantages: &[2.0] };
+        let phi = (3.0 + 2.0 * 0.2 - 3.0 * 0.2f64.exp()).exp();
+        for (loss_type, weights) in [(LossType::Cispo, [1.2, (-0.1f64).exp()]), (LossType::Vespo, [phi, phi])] {
+            let options = LossOptions::new(loss_type.surrogate(0.2, 1.2, None), loss_type.aggregation(8.0, 4.0));
+            let found = loss(&batch, &options).unwrap();
+            // Mean over the 4 tokens of the step: −w A / 4 each.
+            let value = (weights[0] * 2.0 * 1.0 + weights[1] * 2.0 * 0.5) / 4.0;
+            assert!((found.value - value).abs() < 1e-12, "{loss_type:?}: {} and {value}", found.value);
+            for (gradient, weight) in found.gradient.values().iter().zip(weights) {
+                assert!((gradient + weight * 2.0 / 4.0).abs() < 1e-12, "{loss_type:?}");
+            }
+        }
+    }
+
+    #[test]
     fn masked_tokens_do_not_matter() {
         let (new, old) = (matrix(&[&[-1.0, f64::NAN]]), matrix(&[&[-1.0, 0.0]]));
         let mask = matrix(&[&[1.0, 0.0]]);
@@ -393,8 +412,7 @@ mod tests {
                         options.level = level;
                         options.kl =
                             estimator.map(|estimator| KlOptions { ratio_corrected, ..KlOptions::new(0.3, estimator) });
-                        // The weights of detached surrogates are constants: freeze them by differencing the surrogate's
-                        // own derivative only where the ratio is in play.
+                        // Their weights are held fixed, so the derivative is not the value's: tested by hand above.
                         if matches!(options.surrogate, Surrogate::Detached { .. } | Surrogate::Gamma { .. }) {
                             continue;
                         }

@@ -8,12 +8,13 @@ use std::{
 use crate::{
     base::{Diagnostic, SourceText},
     spec::{
-        Kinds, Override, Spec, ablation, body,
+        Kinds, Override, Spec, ablation, body, document,
         frame::{self, Frame},
         layout::Layout,
         model::{Ablation, AblationVariant, Change, Loop, Setting, Stage},
-        reader::{self, Report},
-        wiring::{self, Wiring},
+        needs,
+        reader::Report,
+        wiring::Wiring,
     },
 };
 
@@ -25,7 +26,7 @@ impl Spec {
     pub fn parse(source: &SourceText, kinds: &Kinds, sets: &[Override]) -> Result<Self, Vec<Diagnostic>> {
         let mut report = Report::new(source);
         let mut patched = String::new();
-        let Some(table) = reader::document(&mut report, source.text(), &mut patched) else {
+        let Some(table) = document::document(&mut report, source.text(), &mut patched) else {
             return Err(report.finish());
         };
         let frame = frame::read(&mut report, &table, kinds);
@@ -46,7 +47,7 @@ impl Spec {
         body::check_published(&mut report, &frame.drafts, &stages);
         let ablations = ablation::read(&mut report, &frame, &stages);
         for (draft, stage) in frame.drafts.iter().zip(&mut stages) {
-            stage.global = wiring::is_global(draft, &ablations);
+            stage.global = needs::is_global(draft, &ablations);
         }
 
         let mut wiring = Wiring::new(&frame, &stages, &ablations, &times);

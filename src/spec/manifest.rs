@@ -9,7 +9,7 @@ use crate::{
     spec::{
         COMMAND_KIND, FILE_FORMAT, InputPort, KindManifest, OutputPort, Parameter, ParameterType, Piece, Resources,
         command::{among, check_arguments},
-        params,
+        document, params,
         reader::{self, Report, Table, What},
         reference::is_name,
     },
@@ -50,7 +50,7 @@ impl KindManifest {
     pub fn parse(name: &str, source: &SourceText) -> Result<Self, Vec<Diagnostic>> {
         let mut report = Report::new(source);
         let mut patched = String::new();
-        let manifest = reader::document(&mut report, source.text(), &mut patched)
+        let manifest = document::document(&mut report, source.text(), &mut patched)
             .map(|table| read(&mut report, name, source, &table));
         match manifest {
             Some(manifest) if report.is_empty() => Ok(manifest),

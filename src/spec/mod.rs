@@ -9,14 +9,17 @@
 
 mod ablation;
 mod body;
+mod carry;
 mod check;
 mod command;
+mod document;
 mod expand;
 mod frame;
 mod kind;
 mod layout;
 mod manifest;
 mod model;
+mod needs;
 mod overrides;
 mod params;
 mod reader;

@@ -119,6 +119,9 @@ fn answer(
     Ok(answers)
 }
 
+/// What is asked of a row.
+type Test = fn(&ScoreRow) -> bool;
+
 /// Returns the shares over all samples and by category.
 fn report(scores: &[ScoreRow]) -> Vec<ReportRow> {
     let mut groups: BTreeMap<&str, Vec<&ScoreRow>> = BTreeMap::new();
@@ -127,7 +130,7 @@ fn report(scores: &[ScoreRow]) -> Vec<ReportRow> {
     }
     let mut rows = Vec::new();
     let mut add = |prefix: &str, group: &[&ScoreRow]| {
-        let tests: [(&str, fn(&ScoreRow) -> bool); 6] = [
+        let tests: [(&str, Test); 6] = [
             ("parsed", |row| row.parsed),
             ("matched", |row| row.matched),
             ("executed", |row| row.executed),

@@ -57,7 +57,7 @@ fn train(context: &mut StageCtx, settings: &Settings) -> Result<(), StageError> 
     }
     while learner.steps < steps.len() {
         let step = learner.steps;
-        let groups = course.roll(context, learner.trainer.model(), step)?;
+        let groups = course.roll(context, learner.trainer.model(), step, learner.tokens)?;
         for group in &groups {
             let sample = &samples[group.sample];
             for rollout in &group.rollouts {
@@ -75,7 +75,7 @@ fn train(context: &mut StageCtx, settings: &Settings) -> Result<(), StageError> 
                 lesson.update(&mut learner.trainer, lr).map_err(|error| failed(error, context, learner.updates))?;
             learner.updates += 1;
             let row = metric_row(settings, learner.updates, lr, &groups, &update);
-            say(context, &row);
+            say(context, &row, &groups);
             metrics.push(row);
         }
         let worked: usize = groups.iter().map(|group| group.tokens.prompt.len() + group.completion_tokens()).sum();
@@ -140,8 +140,10 @@ fn metric_row(settings: &Settings, updates: usize, lr: f64, groups: &[Group], up
 }
 
 /// Says the numbers that people follow.
-fn say(context: &mut StageCtx, row: &MetricRow) {
+#[expect(clippy::cast_precision_loss, reason = "a step has few groups")]
+fn say(context: &mut StageCtx, row: &MetricRow, groups: &[Group]) {
     let step = row.step.unsigned_abs().into();
+    let share = |count: usize| count as f32 / groups.len() as f32;
     for (name, value) in [
         ("reward", row.reward_mean),
         ("correct", row.correct_rate),
@@ -149,6 +151,8 @@ fn say(context: &mut StageCtx, row: &MetricRow) {
         ("kl", row.kl),
         ("entropy", row.entropy),
         ("grad-norm", row.grad_norm),
+        ("live", share(groups.iter().filter(|group| group.live).count())),
+        ("demonstrated", share(groups.iter().filter(|group| group.demonstrated).count())),
     ] {
         context.metric(name, step, f64::from(value));
     }

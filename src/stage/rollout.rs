@@ -15,6 +15,7 @@ use crate::{
             rollouts::{BATCH, scored},
         },
     },
+    table::RolloutRow,
     tools::reward::RewardSpec,
 };
 
@@ -50,36 +51,35 @@ fn roll(context: &mut StageCtx, parameters: &Parameters) -> Result<(), StageErro
         max_tokens: parameters.max_tokens,
         stop: parameters.stop.clone(),
     };
-    let total = (questions.len() * parameters.group_size) as u64;
+    let requests: Vec<PromptRequest> = questions
+        .iter()
+        .map(|question| PromptRequest {
+            id: samples[question.sample].id.clone(),
+            tokens: question.tokens(true).to_vec(),
+            count: parameters.group_size,
+        })
+        .collect();
     let seed = context.seed();
-    let (mut table, mut tokens, mut correct) = (Vec::new(), 0_u64, 0_u64);
-    // A chunk at a time, so that memory does not grow with the table and progress is seen.
-    for chunk in questions.chunks(BATCH.div_ceil(parameters.group_size)) {
-        let requests: Vec<PromptRequest> = chunk
-            .iter()
-            .map(|question| PromptRequest {
-                id: samples[question.sample].id.clone(),
-                tokens: question.tokens(true).to_vec(),
-                count: parameters.group_size,
-            })
-            .collect();
-        let completions = sample(&model, &requests, &sampling, seed, BATCH, &mut |_| {})
-            .map_err(StageError::failed(format!("sample completions (seed {})", seed.0)))?;
-        for ((question, request), completions) in chunk.iter().zip(&requests).zip(completions) {
-            let sample = &samples[question.sample];
-            for (index, rollout) in scored(&parameters.rewards, sample, completions).into_iter().enumerate() {
-                tokens += rollout.completion.tokens.len() as u64;
-                correct += u64::from(rollout.reward.correct);
-                table.push(rollout.row(sample, index, request.tokens.len(), question.shown.is_some()));
-            }
+    let mut told = 0;
+    let completions = sample(&model, &requests, &sampling, seed, BATCH, &mut |progress| {
+        if progress.done > told {
+            told = progress.done;
+            context.progress_tokens(told as u64, progress.total as u64, "rollouts", progress.tokens as u64);
         }
-        context.progress_tokens(table.len() as u64, total, "rollouts", tokens);
+    })
+    .map_err(StageError::failed(format!("sample completions (seed {})", seed.0)))?;
+    let mut table: Vec<RolloutRow> = Vec::with_capacity(requests.len() * parameters.group_size);
+    for ((question, request), completions) in questions.iter().zip(&requests).zip(completions) {
+        let sample = &samples[question.sample];
+        for (index, rollout) in scored(&parameters.rewards, sample, completions).into_iter().enumerate() {
+            table.push(rollout.row(sample, index, request.tokens.len(), question.shown.is_some()));
+        }
     }
-    let solved: std::collections::BTreeSet<&str> =
-        table.iter().filter(|row| row.correct).map(|row| row.sample_id.as_str()).collect();
+    let solved = table.chunks(parameters.group_size).filter(|group| group.iter().any(|row| row.correct)).count();
     context.log(format!(
-        "{correct} of {total} rollouts are right, {} of {} samples at least once",
-        solved.len(),
+        "{} of {} rollouts are right, {solved} of {} samples at least once",
+        table.iter().filter(|row| row.correct).count(),
+        table.len(),
         questions.len()
     ));
     context.write_table("rollouts", &table)

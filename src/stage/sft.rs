@@ -87,15 +87,15 @@ fn train(context: &mut StageCtx, parameters: &Parameters) -> Result<(), StageErr
         let lr = rate.at(u32::try_from(learner.steps).unwrap_or(u32::MAX));
         let batch = batch(&steps[learner.steps], &questions, &answers);
         let max_norm = Some(parameters.max_grad_norm).filter(|norm| *norm > 0.0);
+        let number = learner.updates + 1;
         let row =
-            step(&mut learner.trainer, &batch, lr, max_norm).map_err(|error| error.at(context, learner.steps + 1))?;
-        learner.updates += 1;
-        let worked: usize = batch.iter().map(|group| group.prompt.len() + group.completions[0].len()).sum();
-        metrics.push(MetricRow { step: i32::try_from(learner.updates).unwrap_or(i32::MAX), ..row });
-        let number = learner.updates as u64;
-        for (name, value) in [("loss", metrics[learner.steps].loss), ("grad-norm", metrics[learner.steps].grad_norm)] {
-            context.metric(name, number, f64::from(value));
+            step(&mut learner.trainer, &batch, lr, max_norm, number).map_err(|error| error.at(context, number))?;
+        learner.updates = number;
+        for (name, value) in [("loss", row.loss), ("grad-norm", row.grad_norm)] {
+            context.metric(name, number as u64, f64::from(value));
         }
+        metrics.push(row);
+        let worked: usize = batch.iter().map(|group| group.prompt.len() + group.completions[0].len()).sum();
         learner.finish_step(context, worked as u64, || Ok(vec![learner::encoded(&metrics)?]))?;
         context.progress_tokens(learner.steps as u64, steps.len() as u64, "steps", learner.tokens);
     }
@@ -128,14 +128,20 @@ fn batch(turns: &[Turn], questions: &[Question], answers: &[Vec<u32>]) -> Vec<Pr
         .collect()
 }
 
-/// Makes one optimiser step; the row's step is still to be filled in.
+/// Makes optimiser step `number` (from 1).
 #[expect(
     clippy::cast_possible_truncation,
     clippy::cast_possible_wrap,
     clippy::cast_precision_loss,
     reason = "columns are 32 bits wide, the model's numbers too"
 )]
-fn step(trainer: &mut Trainer, groups: &[PromptGroup], lr: f64, max_norm: Option<f64>) -> Result<MetricRow, StepError> {
+fn step(
+    trainer: &mut Trainer,
+    groups: &[PromptGroup],
+    lr: f64,
+    max_norm: Option<f64>,
+    number: usize,
+) -> Result<MetricRow, StepError> {
     let tokens: usize = groups.iter().flat_map(|group| &group.completions).map(Vec::len).sum();
     let weight = 1.0 / tokens as f64;
     let (mut loss, mut entropy) = (0.0, 0.0);
@@ -155,7 +161,7 @@ fn step(trainer: &mut Trainer, groups: &[PromptGroup], lr: f64, max_norm: Option
     })?;
     let report = trainer.step(lr, max_norm)?;
     Ok(MetricRow {
-        step: 0,
+        step: number as i32,
         round: 0,
         loss: loss as f32,
         reward_mean: f32::NAN,

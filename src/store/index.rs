@@ -150,7 +150,7 @@ impl Index {
     fn open_file(&self) -> rusqlite::Result<Connection> {
         let access = if self.read_only { OpenFlags::SQLITE_OPEN_READ_ONLY } else { OpenFlags::SQLITE_OPEN_READ_WRITE };
         let connection = Connection::open_with_flags(self.layout.index(), access | OpenFlags::SQLITE_OPEN_NO_MUTEX)?;
-        settle(&connection)?;
+        configure(&connection)?;
         let version: i64 = connection.query_row("PRAGMA user_version", [], |row| row.get(0))?;
         if version == VERSION { Ok(connection) } else { Err(rusqlite::Error::InvalidQuery) }
     }
@@ -185,7 +185,7 @@ impl Index {
             let _ = disk::remove_file(&Utf8PathBuf::from(format!("{index}{suffix}")));
         }
         let mut connection = Connection::open(&index)?;
-        settle(&connection)?;
+        configure(&connection)?;
         connection.pragma_update(None, "journal_mode", "wal")?;
         connection.execute_batch(&format!("BEGIN; {TABLES} PRAGMA user_version = {VERSION}; COMMIT;"))?;
         self.rescan(&mut connection)?;
@@ -270,13 +270,14 @@ impl Index {
         self.write(|connection| keys.iter().try_for_each(|key| forget_key(connection, key)))
     }
 
-    /// Notes that the rows and `results/` agree now, so that the next to open need not compare.
-    pub(super) fn mark_seen(&self) -> rusqlite::Result<()> {
-        let time = self.results_time();
-        self.write(|connection| {
-            connection
-                .execute("INSERT OR REPLACE INTO seen (id, results_time) VALUES (0, ?1)", params![time.as_slice()])
-                .map(|_| ())
+    /// Compares the rows with `results/`, so that the next to open need not, and tidies up.
+    pub(super) fn settle(&self) -> rusqlite::Result<()> {
+        let Some(lock) = &self.lock else { return Ok(()) };
+        self.with(|connection| {
+            ofd::set(lock, Mode::Exclusive, 0, true).map_err(|_| rusqlite::Error::InvalidQuery)?;
+            let done = self.rescan(connection);
+            let _ = ofd::set(lock, Mode::Unlocked, 0, false);
+            done
         })?;
         // Folds the log in, unless others are reading: the next to open would have to read it from end to end.
         self.with(|connection| {
@@ -446,7 +447,7 @@ fn forget_key(connection: &Connection, key: &Digest) -> rusqlite::Result<()> {
 }
 
 /// Sets what every connection needs. Closing leaves the write-ahead log as it is: folding it in would cost two `fsync`.
-fn settle(connection: &Connection) -> rusqlite::Result<()> {
+fn configure(connection: &Connection) -> rusqlite::Result<()> {
     connection.busy_timeout(PATIENCE)?;
     connection.set_prepared_statement_cache_capacity(32);
     connection.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true)?;

@@ -15,7 +15,9 @@ use crate::{
     store::{
         Faults, GcOptions, GcReport, JournalLine, KeyLock, Pin, RunFolder, RunInfo, StoreError, Ticket, VerifyReport,
         commit::Committer,
-        digests, disk, gc,
+        digests,
+        disk::{self, Stamp},
+        gc,
         index::Index,
         layout::{Layout, check_name, result_key},
         lock::{KeyLocks, StoreLock},
@@ -303,6 +305,11 @@ impl Store {
         Ok(path)
     }
 
+    /// Returns the path that [`Store::scratch_folder`] makes a folder at.
+    pub fn scratch_path(&self, key: &Digest) -> Utf8PathBuf {
+        self.shared.layout.scratch(key)
+    }
+
     /// Makes or finds the folder of a key that outlives a killed attempt, for checkpoints; removed once the key is
     /// committed. Hold the key's lock while using it.
     ///
@@ -390,16 +397,14 @@ impl fmt::Debug for Store {
 }
 
 fn open_writer(layout: &Layout) -> Result<Writer, StoreError> {
-    let keys = match KeyLocks::open(layout.lock("keys")) {
-        Err(StoreError::Io { source, .. }) if disk::is_absent(&source) => {
-            fs::create_dir_all(layout.root()).map_err(StoreError::io("make the folder", layout.root()))?;
-            for folder in Layout::FOLDERS {
-                disk::make_folder(&layout.root().join(folder))?;
-            }
-            KeyLocks::open(layout.lock("keys"))?
-        }
-        other => other?,
-    };
+    if Stamp::at(layout.root())?.is_none() {
+        fs::create_dir_all(layout.root()).map_err(StoreError::io("make the folder", layout.root()))?;
+    }
+    // Each time, for somebody may have tidied up by hand.
+    for folder in Layout::FOLDERS {
+        disk::make_folder(&layout.root().join(folder))?;
+    }
+    let keys = KeyLocks::open(layout.lock("keys"))?;
     Ok(Writer { keys, lock: StoreLock::open(layout.lock("store"))?, session: Session::default() })
 }
 

@@ -197,6 +197,8 @@ fn problem(shared: &Shared, object: &Object, wanted: Option<&Wanted>, full: bool
             Ok(_) => {}
             // It vanished meanwhile: others tidy up too.
             Err(StoreError::Io { source, .. }) if disk::is_absent(&source) => return None,
+            // Another user is committing it.
+            Err(error) if is_denied(&error) && !object.stamp.is_sealed() => return None,
             Err(error) => return Some(Problem::BlobUnreadable { reason: reason(&error) }),
         }
     }
@@ -227,7 +229,12 @@ fn set_aside(shared: &Shared, report: &mut VerifyReport) -> Result<(), StoreErro
             (Problem::ManifestDamaged { .. }, _) => {
                 finding.results.iter().all(|key| read_manifest(&shared.layout, key).is_err())
             }
-            (_, Some(digest)) => !matches!(tree::hash_file(&finding.path), Ok((found, _)) if found == *digest),
+            (_, Some(digest)) => match tree::hash_file(&finding.path) {
+                Ok((found, _)) => found != *digest,
+                // That it cannot be read by this user does not make it damaged.
+                Err(error) if is_denied(&error) => continue,
+                Err(_) => true,
+            },
             (_, None) => false,
         };
         if !confirmed {
@@ -266,6 +273,10 @@ fn set_aside(shared: &Shared, report: &mut VerifyReport) -> Result<(), StoreErro
     drop(guard);
     let _ = shared.index.forget(&report.dropped);
     Ok(())
+}
+
+fn is_denied(error: &StoreError) -> bool {
+    matches!(error, StoreError::Io { source, .. } if source.kind() == std::io::ErrorKind::PermissionDenied)
 }
 
 /// Returns whether a result cannot be used as it is now.

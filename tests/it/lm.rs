@@ -4,6 +4,7 @@
 
 mod engine_sampling;
 mod engine_training;
+mod load_export;
 mod load_fixtures;
 mod load_folder;
 mod load_gguf;

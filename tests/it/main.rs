@@ -1,5 +1,7 @@
 //! The one integration-test binary.
 
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on fails, helpers of tests too")]
+
 mod architecture;
 mod cli;
 mod engine;

@@ -555,7 +555,7 @@ fn explanations_name_the_leaves() {
     let (_, now) = resolved_key(stage, &inputs);
     let changes: Vec<String> = explain(&now, &before).iter().map(ToString::to_string).collect();
     assert_snapshot!(changes.join("\n"));
-    let (nearest, fewest) = nearest_change(&now, &[before.clone()]).unwrap();
+    let (nearest, fewest) = nearest_change(&now, std::slice::from_ref(&before)).unwrap();
     assert_eq!((nearest.key, fewest.len()), (before.key, changes.len()));
     let gone = explain(&before.ingredients[..2], &before);
     assert!(gone.iter().all(|change| change.new.is_none()) && gone.len() == before.ingredients.len() - 2);

@@ -207,11 +207,11 @@ proptest! {
         prop_assert!(scheduler.next().is_empty() && scheduler.take_ready().is_empty());
         prop_assert_eq!(scheduler.is_stopped(), model.stopped);
         let behind = model.behind_failures();
-        for index in 0..nodes.len() {
+        for (skipped, is_behind) in model.skipped.iter().zip(behind) {
             if model.stopped {
-                prop_assert!(model.skipped[index] || !behind[index], "nothing is done behind a failure");
+                prop_assert!(*skipped || !is_behind, "nothing is done behind a failure");
             } else {
-                prop_assert_eq!(model.skipped[index], behind[index], "skipped is exactly what is behind a failure");
+                prop_assert_eq!(*skipped, is_behind, "skipped is exactly what is behind a failure");
             }
         }
     }

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use insta::assert_snapshot;
+use proptest::prelude::*;
 use toolexpander::{
     base::{Diagnostic, SourceText},
     spec::{
@@ -734,5 +735,109 @@ fn schemas_are_schemas_and_agree_with_the_parser() {
         assert_ne!(text, KINDS[3].1);
         assert!(KindManifest::parse("learn", &SourceText::new("x", &text)).is_err(), "the parser takes {old} → {new}");
         assert!(!manifests.is_valid(&json(&text)), "the schema takes {old} → {new}");
+    }
+}
+
+/// The texts of a folder of the repository, by path.
+fn shipped(pattern: &str, name: &str) -> BTreeMap<String, String> {
+    let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join(pattern);
+    let mut found = BTreeMap::new();
+    for entry in std::fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        let path = if name.is_empty() { path } else { path.join(name) };
+        if path.extension().is_some_and(|it| it == "toml") && path.is_file() {
+            let text = std::fs::read_to_string(&path).unwrap();
+            found.insert(path.to_str().unwrap().to_owned(), text);
+        }
+    }
+    found
+}
+
+#[test]
+fn shipped_files_are_without_mistakes_and_fit_their_schemas() {
+    let manifests = jsonschema::draft202012::new(&manifest_schema()).unwrap();
+    let mut kinds = Kinds::new();
+    for (path, text) in shipped("stages", "stage.toml") {
+        let errors: Vec<String> = manifests.iter_errors(&json(&text)).map(|it| it.to_string()).collect();
+        assert!(errors.is_empty(), "{path}: {errors:?}");
+        let folder = std::path::Path::new(&path).parent().unwrap();
+        let name = folder.file_name().unwrap().to_str().unwrap();
+        let manifest = KindManifest::parse(name, &SourceText::new(&path, &text))
+            .unwrap_or_else(|mistakes| panic!("{}", listed(&mistakes)));
+        let files = manifest
+            .needed_files()
+            .map(|file| (file.to_owned(), KindFile::read(std::fs::read(folder.join(file)).unwrap())))
+            .collect();
+        kinds.insert(manifest, files).unwrap_or_else(|mistakes| panic!("{}", listed(&mistakes)));
+    }
+    let pipelines = jsonschema::draft202012::new(&pipeline_schema(&kinds)).unwrap();
+    for (path, text) in shipped("pipelines", "") {
+        let spec = Spec::parse(&SourceText::new(&path, &text), &kinds, &[])
+            .unwrap_or_else(|mistakes| panic!("{}", listed(&mistakes)));
+        expand(&spec, &Selection::default()).unwrap_or_else(|mistakes| panic!("{}", listed(&mistakes)));
+        let errors: Vec<String> =
+            pipelines.iter_errors(&json(&text)).map(|it| format!("{} {it}", it.instance_path())).collect();
+        assert!(errors.is_empty(), "{path}: {errors:#?}");
+    }
+}
+
+/// A cut through a text: from where, how many characters go, what comes instead.
+fn cuts() -> impl Strategy<Value = Vec<(prop::sample::Index, usize, &'static str)>> {
+    let words = prop::sample::select(vec![
+        "",
+        "\n",
+        "\"",
+        "[",
+        "]",
+        "{",
+        "}",
+        "=",
+        ".",
+        "@*",
+        "[*]",
+        "[2]",
+        "# ",
+        "'''",
+        "per-round",
+        "train",
+        "round.model",
+        "ä→",
+        "0",
+        "-1",
+        "[stages.x]\n",
+        "needs = { a = \"b\" }\n",
+        "times = 10000\n",
+        "\u{0}",
+    ]);
+    prop::collection::vec((any::<prop::sample::Index>(), 0_usize..12, words), 1..6)
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(3000))]
+
+    #[test]
+    fn no_text_is_too_odd(cuts in cuts()) {
+        let mut text: Vec<char> = GOOD.chars().collect();
+        for (at, gone, new) in cuts {
+            let at = at.index(text.len());
+            let end = (at + gone).min(text.len());
+            text.splice(at..end, new.chars());
+            if text.is_empty() {
+                text.push(' ');
+            }
+        }
+        let text: String = text.into_iter().collect();
+        match parse(&text, &[]) {
+            Ok(spec) => {
+                let again = parse(&text, &[]).unwrap();
+                prop_assert_eq!(instances(&expand(&spec, &Selection::default()).unwrap()), instances(&expand(&again, &Selection::default()).unwrap()));
+            }
+            Err(mistakes) => {
+                prop_assert!(!mistakes.is_empty());
+                for mistake in mistakes {
+                    prop_assert!(text.get(mistake.span.clone()).is_some(), "{:?} lies in the text: {mistake}", mistake.span);
+                }
+            }
+        }
     }
 }

@@ -1,5 +1,9 @@
 //! The tools and prompt rooms: parsing, matching, rewarding, executing, generating, rendering.
 
+mod execution;
+mod generate;
 mod matching;
 mod parse;
+mod prompt;
+mod reward;
 mod toolrl;

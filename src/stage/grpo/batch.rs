@@ -50,6 +50,21 @@ pub(super) struct Group {
 }
 
 impl Group {
+    fn new(prompt: Prompt, rollouts: Vec<Rollout>, advantages: &[f64]) -> Self {
+        let first = rollouts.first().map_or(0.0, |rollout| rollout.reward.total);
+        let live = rollouts.iter().any(|rollout| (rollout.reward.total - first).abs() > EQUAL);
+        let completions = rollouts.iter().map(|rollout| rollout.completion.tokens.clone()).collect();
+        Self {
+            sample: prompt.sample,
+            demonstrated: prompt.demonstrated,
+            // Equal rewards can leave advantages of rounding errors.
+            advantages: if live { advantages.to_vec() } else { vec![0.0; rollouts.len()] },
+            live,
+            tokens: PromptGroup { prompt: prompt.request.tokens, completions },
+            rollouts,
+        }
+    }
+
     /// Returns the tokens of all completions.
     pub(super) fn completion_tokens(&self) -> usize {
         self.tokens.completions.iter().map(Vec::len).sum()
@@ -57,63 +72,65 @@ impl Group {
 }
 
 impl Course<'_> {
-    /// Samples and scores the rollouts of step `step`.
+    /// Samples and scores the rollouts of step `step`. `tokens` were worked through before, for the progress.
     pub(super) fn roll(
         &self,
-        context: &StageCtx,
+        context: &mut StageCtx,
         model: &LanguageModel,
         step: usize,
+        tokens: u64,
     ) -> Result<Vec<Group>, StageError> {
-        let Self { settings, samples, questions, .. } = self;
-        let size = settings.advantages.group_size;
-        let turns = &self.steps[step];
-        let shown: Vec<bool> = turns
-            .iter()
-            .map(|turn| {
-                let question = &questions[turn.sample];
-                let id = &samples[question.sample].id;
-                question.shown.is_some() && settings.keep.keeps(self.seed, id, step, self.steps.len())
-            })
-            .collect();
-        let requests: Vec<PromptRequest> = turns
-            .iter()
-            .zip(&shown)
-            .map(|(turn, shown)| {
-                let question = &questions[turn.sample];
-                // A step can take a sample twice when it goes through several epochs: different streams.
-                let id = format!("{}/{}", turn.epoch, samples[question.sample].id);
-                PromptRequest { id, tokens: question.tokens(*shown).to_vec(), count: size }
-            })
-            .collect();
+        let prompts = self.prompts(step);
+        let requests: Vec<PromptRequest> = prompts.iter().map(|prompt| prompt.request.clone()).collect();
+        let (seed, total) = (context.seed().0, self.steps.len() as u64);
+        let mut told = 0;
         let completions =
-            sample(model, &requests, &settings.sampling, self.seed.derive("rollouts"), BATCH, &mut |_| {}).map_err(
-                StageError::failed(format!("sample rollouts at step {} (seed {})", step + 1, context.seed().0)),
-            )?;
-        let rollouts: Vec<Vec<Rollout>> = turns
+            sample(model, &requests, &self.settings.sampling, self.seed.derive("rollouts"), BATCH, &mut |progress| {
+                if progress.done > told {
+                    told = progress.done;
+                    context.progress_tokens(step as u64, total, "steps", tokens + progress.tokens as u64);
+                }
+            })
+            .map_err(StageError::failed(format!("sample rollouts at step {} (seed {seed})", step + 1)))?;
+        let mut spec = self.settings.rewards.clone();
+        spec.step = spec.step.saturating_add(u32::try_from(step).unwrap_or(u32::MAX));
+        let rollouts: Vec<Vec<Rollout>> = prompts
             .iter()
             .zip(completions)
-            .map(|(turn, completions)| scored(&settings.rewards, &samples[questions[turn.sample].sample], completions))
+            .map(|(prompt, completions)| scored(&spec, &self.samples[prompt.sample], completions))
             .collect();
         let rewards: Vec<Vec<f64>> = rollouts.iter().flatten().map(|rollout| vec![rollout.reward.total]).collect();
         let advantages =
-            advantages(&rewards, &settings.advantages).map_err(StageError::failed("compute advantages"))?;
-        let groups = turns.iter().zip(shown).zip(requests).zip(rollouts).zip(advantages.values.chunks(size));
-        Ok(groups
-            .map(|((((turn, demonstrated), request), rollouts), advantages)| {
-                let first = rollouts.first().map_or(0.0, |rollout| rollout.reward.total);
-                let live = rollouts.iter().any(|rollout| (rollout.reward.total - first).abs() > EQUAL);
-                let completions = rollouts.iter().map(|rollout| rollout.completion.tokens.clone()).collect();
-                Group {
-                    sample: questions[turn.sample].sample,
-                    demonstrated,
-                    advantages: if live { advantages.to_vec() } else { vec![0.0; rollouts.len()] },
-                    live,
-                    tokens: PromptGroup { prompt: request.tokens, completions },
-                    rollouts,
-                }
-            })
-            .collect())
+            advantages(&rewards, &self.settings.advantages).map_err(StageError::failed("compute advantages"))?;
+        let chunks = advantages.values.chunks(self.settings.advantages.group_size);
+        Ok(prompts.into_iter().zip(rollouts).zip(chunks).map(|((p, r), a)| Group::new(p, r, a)).collect())
     }
+
+    /// Returns the prompts of step `step`, with or without demonstrations as the draw has it.
+    fn prompts(&self, step: usize) -> Vec<Prompt> {
+        let prompt = |turn: &Turn| {
+            let question = &self.questions[turn.sample];
+            let id = &self.samples[question.sample].id;
+            let keeps = self.settings.keep.keeps(self.seed, id, step, self.steps.len());
+            let demonstrated = question.shown.is_some() && keeps;
+            let request = PromptRequest {
+                // A step can take a sample twice when it goes through several epochs: different streams.
+                id: format!("{}/{id}", turn.epoch),
+                tokens: question.tokens(demonstrated).to_vec(),
+                count: self.settings.advantages.group_size,
+            };
+            Prompt { sample: question.sample, demonstrated, request }
+        };
+        self.steps[step].iter().map(prompt).collect()
+    }
+}
+
+/// One prompt of a step.
+struct Prompt {
+    /// The sample's index in its table.
+    sample: usize,
+    demonstrated: bool,
+    request: PromptRequest,
 }
 
 /// Returns what the loss of a step is averaged over: every completion, those of dead groups included, so that skipping

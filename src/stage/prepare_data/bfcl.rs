@@ -81,7 +81,7 @@ pub(super) fn read(files: &[File], wanted: &[String]) -> Result<Gathered, StageE
 }
 
 fn check_categories(wanted: &[String]) -> Result<(), StageError> {
-    for name in wanted.iter().filter(|name| !CATEGORIES.contains(&name.as_str())) {
+    if let Some(name) = wanted.iter().find(|name| !CATEGORIES.contains(&name.as_str())) {
         let why = if name.starts_with("multi_turn") || name.starts_with("memory") || name.starts_with("web_search") {
             "has several turns or needs its own tools, which this stage does not read"
         } else if name == "live_relevance" {

@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 
 use super::{
     ApiError, World,
-    api::{Arguments, listed},
+    arguments::{Arguments, listed},
 };
 
 /// Accounts and payments in cents, and cards.
@@ -35,7 +35,7 @@ fn cents(arguments: &Arguments) -> Result<i64, ApiError> {
     let cents = (amount * 100.0).round();
     // Two decimals are exact to far below a thousandth of a cent at this size.
     if !(amount > 0.0 && amount <= MAX_AMOUNT) || (amount * 100.0 - cents).abs() > 1e-4 {
-        return Err(arguments.invalid("amount", amount, "a positive amount with at most two decimals"));
+        return Err(arguments.invalid("amount", "a positive amount with at most two decimals"));
     }
     #[expect(clippy::cast_possible_truncation, reason = "at most 1e11")]
     Ok(cents as i64)
@@ -81,7 +81,7 @@ pub(super) fn transfer_money(world: &mut World, arguments: &Arguments) -> Result
     let (source, target) = (arguments.name("source")?, arguments.name("target")?);
     let cents = cents(arguments)?;
     if source == target {
-        return Err(arguments.invalid("target", target, "another account than `source`"));
+        return Err(arguments.invalid("target", "another account than `source`"));
     }
     world.bank.account(&target)?;
     world.bank.withdraw(&source, cents)?;

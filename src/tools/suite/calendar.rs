@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 
 use super::{
     ApiError, World,
-    api::{Arguments, listed},
+    arguments::{Arguments, listed},
 };
 
 /// A weekday.
@@ -90,13 +90,13 @@ fn day(world: &World, arguments: &Arguments) -> Result<Day, ApiError> {
         _ => Day::ALL
             .into_iter()
             .find(|day| day.as_str() == name)
-            .ok_or_else(|| arguments.invalid("day", &name, "a weekday, `today` or `tomorrow`")),
+            .ok_or_else(|| arguments.invalid("day", "a weekday, `today` or `tomorrow`")),
     }
 }
 
 fn hour(arguments: &Arguments) -> Result<Option<i64>, ApiError> {
     match arguments.whole("hour") {
-        Some(hour) if !(0..24).contains(&hour) => Err(arguments.invalid("hour", hour, "0 to 23")),
+        Some(hour) if !(0..24).contains(&hour) => Err(arguments.invalid("hour", "0 to 23")),
         hour => Ok(hour),
     }
 }
@@ -111,7 +111,7 @@ pub(super) fn add_event(world: &mut World, arguments: &Arguments) -> Result<Valu
     let hour = hour(arguments)?.unwrap_or(0);
     let minutes = arguments.whole("minutes").unwrap_or(60);
     if !(1..=24 * 60).contains(&minutes) {
-        return Err(arguments.invalid("minutes", minutes, "1 to 1440"));
+        return Err(arguments.invalid("minutes", "1 to 1440"));
     }
     if world.calendar.events.contains_key(&title) {
         return Err(ApiError::AlreadyExists { what: "event", name: title });

@@ -65,7 +65,7 @@ pub enum ApiError {
         known: String,
     },
     /// The thing to be made exists already.
-    #[error("there is a {what} `{name}` already")]
+    #[error("the {what} `{name}` exists already")]
     AlreadyExists {
         /// The kind of thing.
         what: &'static str,

@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 
 use super::{
     ApiError, World,
-    api::{Arguments, listed},
+    arguments::{Arguments, listed},
 };
 
 /// The folders, and the files by name.
@@ -42,7 +42,7 @@ impl Files {
     fn new_name(&self, arguments: &Arguments, argument: &'static str) -> Result<String, ApiError> {
         let name = arguments.name(argument)?;
         if name.contains('/') {
-            return Err(arguments.invalid(argument, name, "a name without `/`"));
+            return Err(arguments.invalid(argument, "a name without `/`"));
         }
         if self.files.contains_key(&name) {
             return Err(ApiError::AlreadyExists { what: "file", name });

@@ -80,7 +80,7 @@ pub enum GenerateError {
         call: String,
         /// Why.
         #[source]
-        source: ApiError,
+        source: Box<ApiError>,
     },
 }
 
@@ -266,7 +266,7 @@ fn executes(world: &World, gold: &[Call], question: &str) -> Result<bool, Genera
                 world.call(call).map_err(|source| GenerateError::Gold {
                     question: question.to_owned(),
                     call: call.to_string(),
-                    source,
+                    source: Box::new(source),
                 })
             })
             .collect();

@@ -5,6 +5,7 @@
 //! do not depend on the order of independent calls.
 
 mod api;
+mod arguments;
 mod bank;
 mod calendar;
 mod draw;

@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use super::{ApiError, World, api::Arguments};
+use super::{ApiError, World, arguments::Arguments};
 
 /// Every name of a unit of length, the first one being the unit's own, with its length in metres.
 const LENGTHS: &[(&[&str], f64)] = &[
@@ -34,7 +34,7 @@ fn length(arguments: &Arguments, argument: &'static str) -> Result<(&'static str
         .iter()
         .find(|(names, _)| names.contains(&name.as_str()))
         .map(|(names, metres)| (names[0], *metres))
-        .ok_or_else(|| arguments.invalid(argument, &name, "`km`, `m`, `cm`, `miles`, `feet` or `inches`"))
+        .ok_or_else(|| arguments.invalid(argument, "`km`, `m`, `cm`, `miles`, `feet` or `inches`"))
 }
 
 pub(super) fn convert_length(_: &mut World, arguments: &Arguments) -> Result<Value, ApiError> {
@@ -50,7 +50,7 @@ pub(super) fn convert_temperature(_: &mut World, arguments: &Arguments) -> Resul
     let converted = match target.as_str() {
         "celsius" => (degrees - 32.0) * 5.0 / 9.0,
         "fahrenheit" => degrees * 9.0 / 5.0 + 32.0,
-        _ => return Err(arguments.invalid("target", target, "`celsius` or `fahrenheit`")),
+        _ => return Err(arguments.invalid("target", "`celsius` or `fahrenheit`")),
     };
     Ok(json!({ "degrees": rounded(converted)?, "scale": target }))
 }
@@ -58,10 +58,10 @@ pub(super) fn convert_temperature(_: &mut World, arguments: &Arguments) -> Resul
 pub(super) fn rectangle_area(_: &mut World, arguments: &Arguments) -> Result<Value, ApiError> {
     let (width, height) = (arguments.number("width"), arguments.number("height"));
     if width < 0.0 {
-        return Err(arguments.invalid("width", width, "no negative number"));
+        return Err(arguments.invalid("width", "no negative number"));
     }
     if height < 0.0 {
-        return Err(arguments.invalid("height", height, "no negative number"));
+        return Err(arguments.invalid("height", "no negative number"));
     }
     Ok(json!({ "area": rounded(width * height)? }))
 }
@@ -73,7 +73,7 @@ pub(super) fn percent_of(_: &mut World, arguments: &Arguments) -> Result<Value, 
 pub(super) fn average(_: &mut World, arguments: &Arguments) -> Result<Value, ApiError> {
     let mut numbers = arguments.numbers("numbers");
     if numbers.is_empty() {
-        return Err(arguments.invalid("numbers", "[]", "at least one number"));
+        return Err(arguments.invalid("numbers", "at least one number"));
     }
     // Sorted, so that the sum does not depend on the order given.
     numbers.sort_by(f64::total_cmp);

@@ -4,8 +4,8 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::{
-    ApiError, SuiteError,
-    api::{self, Arguments},
+    ApiError, SuiteError, api,
+    arguments::Arguments,
     bank::Bank,
     calendar::{Calendar, Day},
     files::Files,

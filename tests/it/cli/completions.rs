@@ -16,7 +16,8 @@ fn every_shell_gets_a_script_that_knows_the_commands() {
         for command in ["run", "plan", "explain", "verify", "export"] {
             assert!(said.stdout.contains(command), "{shell} does not complete `{command}`");
         }
-        assert!(!said.stdout.contains("__stage "), "hidden commands stay hidden from {shell}");
+        let offered = said.stdout.lines().find(|line| line.trim_start().starts_with("opts=")).unwrap_or_default();
+        assert!(!offered.contains("__"), "hidden commands are not offered by {shell}: {offered}");
     }
 }
 

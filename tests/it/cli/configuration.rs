@@ -79,7 +79,7 @@ fn a_wrong_set_is_shown_with_what_was_meant() {
 #[test]
 fn a_missing_declared_file_is_shown_at_its_name() {
     let project = Project::with(
-        "schema = 1\n[pipeline]\nname = \"x\"\n[stages.a]\nuses = \"command\"\ncommand = [\"true\"]\nfiles = [\"gone.sh\"]\n",
+        "schema = 1\n[pipeline]\nname = \"x\"\n[stages.a]\nuses = \"command\"\ncommand = [\"true\"]\nfiles = [\"gone.sh\"]\noutputs = { x = \"file\" }\n",
     );
     let said = project.run(&["plan", "p.toml"]);
     assert_eq!(said.code, 3);

@@ -227,3 +227,55 @@ fn init_writes_a_pipeline_that_runs() {
     assert_eq!(project.read("new/total.txt").trim(), "55", "the baseline's output is published");
     assert_eq!(project.run(&["init", "new"]).code, 0, "what exists is kept");
 }
+
+#[test]
+fn sixty_four_runs_at_once_execute_each_key_once() {
+    let project = chain();
+    let log = project.path().join("executions.log");
+    let pipeline = CHAIN
+        .replace("tr a-z A-Z", "echo second >> $LOG; tr a-z A-Z")
+        .replace("wc -c", "echo third >> $LOG; wc -c")
+        .replace("outputs = { out = \"file\" }", "outputs = { out = \"file\" }\nenv = [\"PATH\", \"LOG\"]");
+    project.write("p.toml", &pipeline);
+    project.write("make.sh", "echo first >> $LOG\necho \"$1\" > \"$2\"\n");
+    let children: Vec<_> = (0..64)
+        .map(|_| {
+            let mut command = project.command(&["run", "p.toml", "--json", "--quiet"]);
+            command.env("LOG", &log).stdout(std::process::Stdio::piped()).stderr(std::process::Stdio::piped());
+            command.spawn().expect("the binary starts")
+        })
+        .collect();
+    let mut executed = 0;
+    for child in children {
+        let said = super::project::Said::from(child.wait_with_output().expect("it ends"));
+        assert_eq!(said.code, 0, "{}", said.stderr);
+        let report: serde_json::Value = serde_json::from_str(&said.stdout).expect("the answer is JSON");
+        executed += report["executed"].as_u64().expect("the report counts executed stages");
+    }
+    assert_eq!(executed, 3);
+    let mut lines: Vec<String> = project.read("executions.log").lines().map(ToOwned::to_owned).collect();
+    lines.sort();
+    assert_eq!(lines, ["first", "second", "third"]);
+}
+
+#[test]
+fn the_bytes_of_a_template_count_for_its_users_only() {
+    let root = std::path::Path::new(env!("CARGO_MANIFEST_DIR"));
+    let project = Project::new();
+    let pipeline = std::fs::read_to_string(root.join("pipelines/quickstart.toml")).expect("the file is there");
+    let template = std::fs::read_to_string(root.join("stages/shared/tiny.j2")).expect("the file is there");
+    project.write("p.toml", &pipeline.replace("../stages/shared/tiny.j2", "tiny.j2"));
+    project.write("tiny.j2", &template);
+    // Data preparation is quick; the rest is only planned.
+    assert_eq!(project.executed(&["data", "shown"]), 2);
+    let key = |name: &str| -> serde_json::Value {
+        let report = project.json(&["plan", "p.toml"]);
+        let stages = report["stages"].as_array().expect("a plan lists stages");
+        stages.iter().find(|stage| stage["name"] == name).expect("the stage is there")["key"].clone()
+    };
+    let before = (key("data"), key("model"));
+    assert!(before.1.is_string(), "the inputs of `model` are known, so its key is");
+    project.write("tiny.j2", &format!("{template}{{# a comment #}}"));
+    assert_eq!(key("data"), before.0, "what does not use the template keeps its key");
+    assert_ne!(key("model"), before.1, "what uses it gets another");
+}

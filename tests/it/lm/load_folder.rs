@@ -1,6 +1,7 @@
 //! Model folders: what is read is what transformers wrote, what is written is read back, damage is named.
 
 use camino::{Utf8Path, Utf8PathBuf};
+use rand::RngCore;
 use serde_json::{Value, json};
 use tempfile::TempDir;
 use toolexpander::{
@@ -328,4 +329,25 @@ fn weights_must_fit_their_configuration() {
     let mut more = weights;
     more.parameters.push(more.parameters[0].clone());
     assert!(matches!(more.check(&config), Err(LmError::Layout { .. })));
+}
+
+/// Any byte may be wrong: the answer is a model or an error, never a panic or a huge allocation.
+#[test]
+fn flipped_bytes_never_panic() {
+    for name in ["config.json", "model.safetensors", "tokenizer.json", "tokenizer_config.json"] {
+        let (_guard, path) = copy("tied");
+        let bytes = fs_err::read(path.join(name)).unwrap();
+        let mut rng = Seed(12).rng(name);
+        let mut refused = 0;
+        for _ in 0..150 {
+            let mut damaged = bytes.clone();
+            for _ in 0..1 + rng.next_u32() % 3 {
+                let at = rng.next_u32() as usize % bytes.len().min(2000);
+                damaged[at] = rng.next_u32() as u8;
+            }
+            fs_err::write(path.join(name), damaged).unwrap();
+            refused += usize::from(LanguageModel::load(&path).is_err());
+        }
+        assert!(refused > 20, "{name}: {refused}");
+    }
 }

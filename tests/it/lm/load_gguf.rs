@@ -2,8 +2,12 @@
 
 use camino::{Utf8Path, Utf8PathBuf};
 use candle_core::{DType, Device};
+use rand::RngCore;
 use tempfile::TempDir;
-use toolexpander::lm::{LanguageModel, LmError, Reference, Tokenizer, gguf};
+use toolexpander::{
+    base::Seed,
+    lm::{LanguageModel, LmError, Reference, Tokenizer, gguf},
+};
 
 use super::{
     load_fixtures::{folder, load, max_difference, oracle, tensor},
@@ -122,4 +126,24 @@ fn unknown_families_and_splittings_are_named() {
     assert!(error.contains("it splits texts by `smallm`; known are"), "{error}");
     let error = failure(&replaced(b"\x04\0\0\0\0\0\0\0gpt2", b"\x04\0\0\0\0\0\0\0bert"));
     assert!(error.contains("its tokenizer is of the kind `bert`"), "{error}");
+}
+
+/// Any byte may be wrong: the answer is a model or an error, never a panic, an endless loop or a huge allocation.
+#[test]
+fn flipped_bytes_never_panic() {
+    let bytes = fs_err::read(folder().join("tiny.gguf")).unwrap();
+    let mut rng = Seed(11).rng("flips");
+    let mut refused = 0;
+    for _ in 0..400 {
+        let mut damaged = bytes.clone();
+        for _ in 0..1 + rng.next_u32() % 4 {
+            // Mostly in the header, where it matters.
+            let end = if rng.next_u32().is_multiple_of(4) { bytes.len() } else { 2000 };
+            let at = rng.next_u32() as usize % end;
+            damaged[at] = if rng.next_u32().is_multiple_of(2) { 0xFF } else { rng.next_u32() as u8 };
+        }
+        let (_guard, path) = write(&damaged);
+        refused += usize::from(gguf::import(&path).is_err());
+    }
+    assert!(refused > 50, "{refused}");
 }

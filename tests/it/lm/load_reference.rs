@@ -28,7 +28,7 @@ fn loss(reference: &Reference, prompt: &[u32], completion: &[u32], weights: &[f6
 }
 
 /// Weights far enough from a normal initialisation's near-uniform output that every term matters.
-fn lively(config: &Config, seed: u64) -> Weights {
+pub fn lively(config: &Config, seed: u64) -> Weights {
     let mut weights = Weights::random(config, Seed(seed));
     for parameter in &mut weights.parameters {
         if !parameter.name.ends_with("norm.weight") {

@@ -143,11 +143,29 @@ impl StageRun {
 
     /// Runs the stage.
     pub fn run(self) -> Result<Outcome, StageError> {
+        let mut events = Vec::new();
+        self.attempt(|event| events.push(event))?;
+        Ok(Outcome { folder: self.folder, request: self.request, events })
+    }
+
+    fn attempt(&self, emit: impl FnMut(StageEvent) + Send) -> Result<(), StageError> {
         let path = utf8(self.folder.path()).join("request.json");
         fs::write(&path, serde_json::to_vec(&self.request).unwrap()).unwrap();
-        let mut events = Vec::new();
-        stage::run_request(&path, |event| events.push(event))?;
-        Ok(Outcome { folder: self.folder, request: self.request, events })
+        stage::run_request(&path, emit)
+    }
+
+    /// Runs the stage and ends it in the middle of its work, when it says that `steps` are done. What it left in its
+    /// scratch folder is there for the next attempt.
+    pub fn killed_after(self, steps: u64) -> Self {
+        let attempt = std::panic::AssertUnwindSafe(|| {
+            self.attempt(|event| {
+                if matches!(event, StageEvent::Progress { done, .. } if done >= steps) {
+                    panic!("killed by the test");
+                }
+            })
+        });
+        assert!(std::panic::catch_unwind(attempt).is_err(), "the stage ended before it could be killed");
+        self
     }
 
     /// Runs the stage, which must fail, and returns the message with its causes. The temporary folder is written `TMP`.
@@ -175,6 +193,18 @@ impl Outcome {
     /// Returns the rows of an output table.
     pub fn table<R: TableRow>(&self, port: &str) -> Vec<R> {
         table::decode(&self.bytes(port)).unwrap()
+    }
+
+    /// Returns the digest of all files of an output folder, names included.
+    pub fn folder_digest(&self, port: &str) -> Digest {
+        let mut names: Vec<_> =
+            fs::read_dir(self.path(port)).unwrap().map(|entry| utf8(&entry.unwrap().path())).collect();
+        names.sort();
+        let mut canon = toolexpander::base::Canon::new();
+        for path in names {
+            canon.text(path.file_name().unwrap()).digest(&Digest::of(&fs::read(&path).unwrap()));
+        }
+        canon.finish()
     }
 
     /// Returns all log lines.

@@ -94,3 +94,11 @@ fn a_file_cut_short_is_named() {
     let message = import(&other).fails();
     assert!(message.contains("`notes.txt` is neither a model folder nor a GGUF file"), "{message}");
 }
+
+/// If this digest changes, bump `revision` in stages/import-model/stage.toml.
+#[test]
+fn output_bytes_are_golden() {
+    let (_keep, path) = folder();
+    tiny().save(&path).unwrap();
+    insta::assert_snapshot!(import(&path).run().unwrap().folder_digest("model"), @"");
+}

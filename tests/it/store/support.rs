@@ -22,7 +22,15 @@ pub struct Place {
 
 impl Place {
     pub fn new() -> Self {
-        let folder = tempfile::tempdir().unwrap();
+        Self::of(tempfile::tempdir().unwrap())
+    }
+
+    /// In memory where that is possible: for tests of what happens in which order, not of what a disk does.
+    pub fn quick() -> Self {
+        Self::of(tempfile::tempdir_in("/dev/shm").or_else(|_| tempfile::tempdir()).unwrap())
+    }
+
+    fn of(folder: TempDir) -> Self {
         let path = Utf8PathBuf::from_path_buf(folder.path().canonicalize().unwrap()).unwrap();
         Self { _folder: folder, root: path.join("artifacts"), path }
     }
@@ -89,10 +97,14 @@ pub fn take(store: &Store, path: &Utf8Path) -> OutputRecord {
 /// Writes `bytes` as a stage would and commits them as the result of `key`.
 pub fn put(store: &Store, key: Digest, bytes: impl AsRef<[u8]>) -> Ticket {
     let lock = store.lock(&key).unwrap();
-    let path = store.root().join("tmp").join(format!("output-{key}-{:?}", std::thread::current().id()));
-    fs_err::write(&path, bytes).unwrap();
-    let output = take(store, &path);
+    let output = take(store, &output(store, &key.to_string(), bytes));
     store.commit(manifest(key, vec![output]), lock)
+}
+
+/// Writes a file as a stage would: on the store's file system, under a name that nobody else uses.
+pub fn output(store: &Store, name: &str, bytes: impl AsRef<[u8]>) -> Utf8PathBuf {
+    let thread = format!("{:?}", std::thread::current().id()).replace(['(', ')'], "");
+    write(&store.root().with_file_name(format!("output-{name}-{}-{thread}", std::process::id())), bytes)
 }
 
 /// Returns the bytes of a result's only output; `None` if the result is not there.
