@@ -19,7 +19,7 @@ use self::{format::Format, rows::BadRow};
 use crate::{
     stage::{Source, StageCtx, StageError},
     table::ReportRow,
-    tools::Sample,
+    tools::{Sample, Style, answer_text, judge},
 };
 
 #[derive(Deserialize)]
@@ -39,6 +39,15 @@ struct Parameters {
     max_question_chars: usize,
     max_tools_chars: usize,
     on_bad_row: OnBadRow,
+    rejected_gold: RejectedGold,
+}
+
+/// What becomes of samples whose own gold answer is not accepted: nothing a model says can be right.
+#[derive(Clone, Copy, PartialEq, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+enum RejectedGold {
+    Drop,
+    Keep,
 }
 
 /// Which samples are kept where there are more than the limit.
@@ -85,6 +94,7 @@ pub(super) fn run(context: &mut StageCtx) -> Result<(), StageError> {
     let mut samples = gathered.samples;
     check_ids(&samples)?;
     drop_long(&mut samples, &parameters, &mut report);
+    judge_gold(context, &mut samples, parameters.rejected_gold, &mut report);
     report.count("duplicates", split::drop_duplicates(&mut samples));
     let (mut train, mut eval) = split::by_id(samples, parameters.eval_fraction);
     report.count("leaks", split::drop_leaks(&mut train, &eval));
@@ -151,6 +161,24 @@ fn drop_long(samples: &mut Vec<Sample>, parameters: &Parameters, report: &mut Re
             && within(tools_chars(sample), parameters.max_tools_chars)
     });
     report.count("too-long", before - samples.len());
+}
+
+/// Judges every gold answer by the rule that answers will be judged by.
+fn judge_gold(context: &mut StageCtx, samples: &mut Vec<Sample>, rejected: RejectedGold, report: &mut Report) {
+    let mut count = 0;
+    samples.retain(|sample| {
+        let judged = judge(sample, &answer_text(&sample.gold, Style::Json));
+        if judged.correct {
+            return true;
+        }
+        count += 1;
+        if count <= 20 {
+            let reason = judged.error.unwrap_or_default();
+            context.log(format!("sample `{}`: its own gold answer is not accepted: {reason}", sample.id));
+        }
+        rejected == RejectedGold::Keep
+    });
+    report.count("gold-rejected", count);
 }
 
 /// Returns the characters of all messages.

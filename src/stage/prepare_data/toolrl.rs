@@ -135,6 +135,8 @@ static TOOL: LazyLock<Regex> = LazyLock::new(|| {
 fn tools(system: &str, place: &str) -> Result<Vec<ToolSpec>, BadRow> {
     let section = system.split_once("**Available Tools**").map_or(system, |(_, rest)| rest);
     let section = section.split_once("**Steps for Each Turn**").map_or(section, |(section, _)| section);
+    // Where no parameter is marked as optional, nothing is known about which are required: gold calls leave out many.
+    let marked = section.contains(", optional");
     let mut tools = Vec::new();
     for captures in TOOL.captures_iter(section) {
         let name = captures.name("name").or(captures.name("short")).map_or("", |name| name.as_str().trim());
@@ -147,7 +149,7 @@ fn tools(system: &str, place: &str) -> Result<Vec<ToolSpec>, BadRow> {
         tools.push(ToolSpec {
             name: name.to_owned(),
             description: captures["description"].trim().to_owned(),
-            parameters: parameters_schema(&parameters, name, place)?,
+            parameters: parameters_schema(&parameters, marked, name, place)?,
         });
     }
     let listed = section.lines().filter(|line| line.starts_with("Parameters: ")).count();
@@ -166,7 +168,7 @@ fn literal(text: &str) -> Option<Value> {
     })
 }
 
-fn parameters_schema(parameters: &Value, tool: &str, place: &str) -> Result<Value, BadRow> {
+fn parameters_schema(parameters: &Value, marked: bool, tool: &str, place: &str) -> Result<Value, BadRow> {
     let Value::Object(entries) = parameters else {
         return Err(BadRow::new(place, format!("the parameters of the tool `{tool}` are not an object")));
     };
@@ -174,7 +176,7 @@ fn parameters_schema(parameters: &Value, tool: &str, place: &str) -> Result<Valu
     for (name, description) in entries {
         let (schema, needed) = schema::from_loose(description);
         properties.insert(name.clone(), schema);
-        if needed {
+        if needed && marked {
             required.push(Value::from(name.as_str()));
         }
     }

@@ -1,12 +1,18 @@
 //! Tests of `evaluate`: the judgement of texts, and a tiny model that is asked.
 
 use toolexpander::{
-    base::Seed,
-    stage::score_completion,
+    base::{Digest, Seed},
+    stage::{samples, score_completion},
+    table::{ReportRow, SampleRow, ScoreRow},
     tools::{
         Call, Sample, Style, answer_text,
         suite::{GenerateOptions, generate},
     },
+};
+
+use super::{
+    harness::{Outcome, StageRun},
+    model_support::{questions, trained, with_model},
 };
 
 fn household(count: usize) -> Vec<Sample> {
@@ -54,4 +60,52 @@ fn without_a_world_matching_decides() {
     sample.gold.clear();
     assert!(score_completion(&sample, "None of the functions fits.").correct);
     assert!(!score_completion(&sample, "[open(value=1)]").correct);
+}
+
+fn evaluate(rows: &[SampleRow]) -> StageRun {
+    with_model("evaluate", trained()).table("samples", "data.eval", rows).param("max-tokens", 16)
+}
+
+fn report(outcome: &Outcome, name: &str) -> f64 {
+    let rows: Vec<ReportRow> = outcome.table("report");
+    rows.into_iter().find(|row| row.name == name).unwrap_or_else(|| panic!("no {name}")).value
+}
+
+#[test]
+fn a_model_is_asked_every_question_in_order() {
+    let rows = questions(9);
+    let outcome = evaluate(&rows).run().unwrap();
+    let scores: Vec<ScoreRow> = outcome.table("scores");
+    let ids = |rows: &[SampleRow]| rows.iter().map(|row| row.id.clone()).collect::<Vec<_>>();
+    assert_eq!(scores.iter().map(|row| row.sample_id.clone()).collect::<Vec<_>>(), ids(&rows));
+    for (row, sample) in scores.iter().zip(&rows) {
+        assert_eq!(*row, score_completion(&samples::from_row(sample).unwrap(), &row.completion));
+    }
+    assert!(scores.iter().any(|row| row.parsed), "the model writes calls: {scores:#?}");
+    let parsed = scores.iter().filter(|row| row.parsed).count();
+    #[expect(clippy::cast_precision_loss, reason = "nine rows")]
+    let share = parsed as f64 / 9.0;
+    assert_eq!((report(&outcome, "samples"), report(&outcome, "parsed")), (9.0, share));
+    assert_eq!(report(&outcome, "simple.samples"), 9.0);
+}
+
+#[test]
+fn threads_neighbours_and_the_pipelines_seed_change_nothing() {
+    let rows = questions(7);
+    let bytes = evaluate(&rows).threads(1).run().unwrap().bytes("scores");
+    assert_eq!(Digest::of(&bytes), Digest::of(&evaluate(&rows).threads(2).seed(99).run().unwrap().bytes("scores")));
+    let all: Vec<ScoreRow> = evaluate(&rows).run().unwrap().table("scores");
+    let few: Vec<ScoreRow> = evaluate(&rows[3..5]).run().unwrap().table("scores");
+    assert_eq!(all[3..5], few);
+}
+
+#[test]
+fn a_prompt_that_does_not_fit_is_an_error_or_a_wrong_answer() {
+    let mut rows = questions(3);
+    rows[1].messages = rows[1].messages.replace("close", &"close ".repeat(200));
+    let error = evaluate(&rows).fails();
+    assert!(error.contains("sample `q1`") && error.contains("the model holds 128"), "{error}");
+    let scores: Vec<ScoreRow> = evaluate(&rows).param("long-prompts", "wrong").run().unwrap().table("scores");
+    assert_eq!(scores.len(), 3);
+    assert!(!scores[1].correct && scores[1].error.contains("too long"), "{:?}", scores[1]);
 }

@@ -66,7 +66,11 @@ fn bfcl_questions_get_their_accepted_answers_and_one_gold_answer() {
     assert_eq!((counts["read"], counts["other-categories"], counts["bad-rows"]), (61.0, 2.0, 0.0), "{counts:?}");
     let samples = all(&outcome);
     #[expect(clippy::cast_precision_loss, reason = "small counts")]
-    let accounted = samples.len() as f64 + counts["leaks"] + counts["duplicates"] + counts["other-categories"];
+    let accounted = samples.len() as f64
+        + counts["leaks"]
+        + counts["duplicates"]
+        + counts["other-categories"]
+        + counts["gold-rejected"];
     assert_eq!(accounted, counts["read"]);
     let simple = find(&samples, "simple_python_0");
     assert_eq!(simple.tools[0].parameters["type"], "object");
@@ -292,4 +296,25 @@ fn a_suites_questions_are_generated_alike_every_time() {
     insta::assert_snapshot!(suite("suite:household?count=many").fails(), @"parameter `source`: `suite:household?count=many`: `count` is `many`: expected a whole number");
     insta::assert_snapshot!(suite("suite:household?cuont=3").fails(), @"parameter `source`: `suite:household?cuont=3`: unknown field `cuont`, expected one of `level`, `domains`, `min-tools`, `max-tools`, `two-call-share`, `no-call-share`");
     insta::assert_snapshot!(suite("suite:household?count").fails(), @"parameter `source`: `suite:household?count`: `count` is no option: expected `KEY=VALUE`");
+}
+
+#[test]
+fn a_sample_that_rejects_its_own_gold_answer_is_dropped_or_kept_and_counted() {
+    let right = line("a", "one");
+    let wrong =
+        line("b", "two").replace("\"gold\"", "\"answer\":[{\"name\":\"f\",\"arguments\":{\"x\":[2]}}],\"gold\"");
+    let folder = Folder::new(&[("rows.jsonl", &format!("{right}\n{wrong}"))]);
+    let outcome = prepare(folder.path()).run().unwrap();
+    assert_eq!((report(&outcome)["gold-rejected"], all(&outcome).len()), (1.0, 1));
+    insta::assert_snapshot!(outcome.log().lines().nth(1).unwrap(), @"");
+    let outcome = prepare(folder.path()).param("rejected-gold", "keep").run().unwrap();
+    assert_eq!((report(&outcome)["gold-rejected"], all(&outcome).len()), (1.0, 2));
+}
+
+#[test]
+fn files_beside_bfcls_questions_are_not_read() {
+    let question = fs::read_to_string(fixture("bfcl/BFCL_v4_irrelevance.json")).unwrap();
+    let folder = Folder::new(&[("BFCL_v4_irrelevance.json", &question), ("docs/api.json", "{\"name\": \"cd\"}")]);
+    let outcome = prepare(folder.path()).run().unwrap();
+    assert_eq!(report(&outcome)["read"], 5.0);
 }
