@@ -19,6 +19,17 @@ const USER: &str = "user";
 /// Both blocks see `question` (the last user message), `messages`, `tools`, `category`, `language` and `id`; beside
 /// Jinja's own filters there are `tojson(indent=…)` and `signature`. White space at the ends of a block is dropped, and
 /// an empty `system` block means no system message. Undefined names are errors. There are no other files to include.
+///
+/// ```
+/// use toolexpander::{base::Seed, prompt::Template, tools::suite::{GenerateOptions, generate}};
+///
+/// let template = Template::new("{% block system %}Call a tool.{% endblock %}{% block user %}{{ question }}{% endblock %}")?;
+/// let sample = generate(Seed(7), 1, &GenerateOptions::default())?.remove(0);
+/// let messages = template.render(&sample)?;
+/// assert_eq!(messages[0].content, "Call a tool.");
+/// assert_eq!(messages[1].content, "Next: Transfer 85 from reserve to rent.");
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Clone, Debug)]
 pub struct Template {
     environment: Arc<Environment<'static>>,
@@ -125,7 +136,7 @@ impl Template {
             PromptError::Render {
                 template: self.name.to_string(),
                 line: error.line().unwrap_or(1),
-                reason: place.map_or(reason(error), |place| format!("{} in `{place}`", reason(error))),
+                reason: place.map_or(reason(error), |place| format!("{}, near `{place}`", reason(error))),
                 sample: id.clone(),
             }
         })

@@ -45,6 +45,17 @@ pub struct ParsedOutput {
 /// one block or several) and `<response>`; else the whole answer is read as a JSON object, list or lines, or as
 /// Python-style calls with or without brackets, inside a code fence or not. Prose around calls that stand in no tag is
 /// an error, as in BFCL's decoder.
+///
+/// ```
+/// use toolexpander::tools::parse;
+///
+/// let output = parse::calls("<think>10 to acme</think>[pay_bill(company='acme', amount=10)]");
+/// assert_eq!(output.thinking.as_deref(), Some("10 to acme"));
+/// assert_eq!(output.calls.unwrap()[0].arguments["amount"], 10);
+///
+/// let error = parse::calls("[pay_bill('acme', 10)]").calls.unwrap_err();
+/// assert!(error.to_string().contains("write every argument by name"));
+/// ```
 pub fn calls(text: &str) -> ParsedOutput {
     if text.len() > MAX_BYTES {
         let error = ParseError::TooLong { bytes: text.len(), limit: MAX_BYTES };

@@ -26,7 +26,8 @@ const MAX_THINKING: usize = 1 << 16;
 pub fn bonus(sample: &Sample, output: &ParsedOutput) -> f64 {
     let final_calls = output.calls.as_deref().unwrap_or_default();
     let thinking = output.thinking.as_deref().unwrap_or_default();
-    let thinking = &thinking[..thinking.floor_char_boundary(MAX_THINKING)];
+    let end = (0..=thinking.len().min(MAX_THINKING)).rev().find(|&end| thinking.is_char_boundary(end)).unwrap_or(0);
+    let thinking = &thinking[..end];
     if holds_example(thinking, &sample.tools, final_calls) { BONUS } else { 0.0 }
 }
 

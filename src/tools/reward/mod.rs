@@ -27,7 +27,7 @@ pub struct RewardSpec {
     pub correctness: f64,
     /// Weight of the execution part (0 or 1; 0 where the sample has no environment).
     pub execution: f64,
-    /// Weight of the bonus part (0 or 0.01).
+    /// Weight of the bonus part, which itself is 0 or 0.01: a weight of 1 gives the paper's bonus.
     pub bonus: f64,
     /// Weight of the graded part (0 … 1).
     pub graded: f64,
@@ -79,6 +79,16 @@ pub struct RewardParts {
 }
 
 /// Rewards one completion of a sample.
+///
+/// ```
+/// use toolexpander::{base::Seed, tools::{Style, answer_text, reward::{RewardSpec, score}, suite::{GenerateOptions, generate}}};
+///
+/// let sample = generate(Seed(7), 1, &GenerateOptions::default())?.remove(0);
+/// let parts = score(&RewardSpec::default(), &sample, &answer_text(&sample.gold, Style::Python));
+/// assert_eq!((parts.format, parts.correctness, parts.execution, parts.total), (1.0, 3.0, 1.0, 5.0));
+/// assert!(parts.correct);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 pub fn score(spec: &RewardSpec, sample: &Sample, completion: &str) -> RewardParts {
     score_judged(spec, sample, completion, &judge(sample, completion))
 }
