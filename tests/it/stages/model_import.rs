@@ -100,5 +100,5 @@ fn a_file_cut_short_is_named() {
 fn output_bytes_are_golden() {
     let (_keep, path) = folder();
     tiny().save(&path).unwrap();
-    insta::assert_snapshot!(import(&path).run().unwrap().folder_digest("model"), @"");
+    insta::assert_snapshot!(import(&path).run().unwrap().folder_digest("model"), @"475c483b5e994a7f340c30b662da83f2c9f9ba3f0f328966388b29521edd32fa");
 }

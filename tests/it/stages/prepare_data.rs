@@ -131,7 +131,7 @@ fn toolrl_rows_of_all_shapes_are_read() {
     }
     assert!(samples.iter().any(|sample| sample.messages.iter().any(|message| message.role == "tool")));
     let level3 = samples.iter().find(|sample| sample.id.starts_with("api_bank_L3")).unwrap();
-    insta::assert_snapshot!(serde_json::to_string(&level3.tools).unwrap(), @r#"[{"name":"UserPosts","description":"API to retrieve the post IDs for a specific user.","parameters":{"type":"object","properties":{"user_id":{"type":"integer","description":"User's ID."}},"required":["user_id"]}}]"#);
+    insta::assert_snapshot!(serde_json::to_string(&level3.tools).unwrap(), @r#"[{"name":"UserPosts","description":"API to retrieve the post IDs for a specific user.","parameters":{"type":"object","properties":{"user_id":{"type":"integer","description":"User's ID."}},"required":[]}}]"#);
 }
 
 #[test]
@@ -213,7 +213,7 @@ path:data: 1 files, read as `jsonl`
 skipped rows.jsonl:2:2: is not JSON: key must be a string
 skipped rows.jsonl:3: needs `answer` or `gold` (an empty list: no call is right)
 skipped rows.jsonl:4: unknown field `anwser`, expected one of `id`, `category`, `question`, `messages`, `tools`, `answer`, `gold`, `environment`, `language`
-5 read, 0 other-categories, 3 bad-rows, 0 too-long, 0 duplicates, 0 leaks, 0 over-limit, 1 train, 1 eval
+5 read, 0 other-categories, 3 bad-rows, 0 too-long, 0 gold-rejected, 0 duplicates, 0 leaks, 0 over-limit, 1 train, 1 eval
 "#);
     let twice = Folder::new(&[("rows.jsonl", &format!("{}\n{}", line("a", "one"), line("a", "two")))]);
     insta::assert_snapshot!(prepare(twice.path()).fails(), @"sample `a`: two rows have this id; give every row its own `id`: the split depends on it");
@@ -254,7 +254,7 @@ fn mistaken_parameters_are_errors() {
     insta::assert_snapshot!(bfcl().param("categories", vec!["simple_pyhton"]).fails(), @"parameter `categories`: `simple_pyhton` is no category of BFCL; expected some of: simple_python, simple_java, simple_javascript, multiple, parallel, parallel_multiple, irrelevance, live_simple, live_multiple, live_parallel, live_parallel_multiple, live_irrelevance, simple; did you mean `simple_python`?");
     insta::assert_snapshot!(bfcl().param("categories", vec!["multi_turn_base"]).fails(), @"parameter `categories`: `multi_turn_base` has several turns or needs its own tools, which this stage does not read; expected some of: simple_python, simple_java, simple_javascript, multiple, parallel, parallel_multiple, irrelevance, live_simple, live_multiple, live_parallel, live_parallel_multiple, live_irrelevance, simple");
     insta::assert_snapshot!(bfcl().param("member", "BFCL_v4_simple.json").fails(), @"path:bfcl: does not hold `BFCL_v4_simple.json`; it holds, among others: BFCL_v4_live_simple.json, BFCL_v4_multiple.json, BFCL_v4_simple_java.json, BFCL_v4_parallel.json, BFCL_v4_simple_python.json");
-    insta::assert_snapshot!(bfcl().param("max-question-chars", 1).fails(), @"source: no sample is left (61 read, 2 other-categories, 0 bad-rows, 59 too-long, 0 duplicates, 0 leaks, 0 over-limit, 0 train, 0 eval); loosen `categories`, `max-question-chars` or `max-tools-chars`");
+    insta::assert_snapshot!(bfcl().param("max-question-chars", 1).fails(), @"source: no sample is left (61 read, 2 other-categories, 0 bad-rows, 59 too-long, 0 gold-rejected, 0 duplicates, 0 leaks, 0 over-limit, 0 train, 0 eval); loosen `categories`, `max-question-chars` or `max-tools-chars`");
     insta::assert_snapshot!(prepare(Folder::new(&[("readme.md", "")]).path()).fails(), @"path:data: holds no `.json` or `.jsonl` file; point `source` or `member` at the folder with the data");
     insta::assert_snapshot!(prepare(Folder::new(&[("a.jsonl", r#"{"text":"hello"}"#)]).path()).fails(), @"source: its format is not recognised by file names or first row; set `format` to `bfcl`, `toolrl` or `jsonl`");
 }
@@ -271,8 +271,8 @@ fn output_bytes_are_golden_whatever_the_thread_count() {
     insta::assert_snapshot!(digests, @r#"
 bfcl train 85179d22bf6e685841d1a3b77286fb4094f4b673363a24e42aa87c0710e3bf3d
 bfcl eval 2777938f9abc63f37f286a4f9fd972daf33752523632c7df6fb5ab32c50fe7be
-bfcl report 2e172ff18343843a4b412bf0c6f285b1032a601e2180d12edfa9c87e3588c930
-rlla train 326d7b6e2717ed3b48a402860073591aa8d2f888caddc244d060f910621419b1
+bfcl report 025ca534eac495c7c09760404ccee7e394b2197e5d0ed72c017f5c3cc8f5a62a
+rlla train 21818978d6ea5425b6488aad65571ac36484df7d807c4b147ae454e0485e8bfa
 "#);
 }
 
@@ -306,7 +306,7 @@ fn a_sample_that_rejects_its_own_gold_answer_is_dropped_or_kept_and_counted() {
     let folder = Folder::new(&[("rows.jsonl", &format!("{right}\n{wrong}"))]);
     let outcome = prepare(folder.path()).run().unwrap();
     assert_eq!((report(&outcome)["gold-rejected"], all(&outcome).len()), (1.0, 1));
-    insta::assert_snapshot!(outcome.log().lines().nth(1).unwrap(), @"");
+    insta::assert_snapshot!(outcome.log().lines().nth(1).unwrap(), @"sample `b`: its own gold answer is not accepted: the argument `x` is `1`, expected `2`");
     let outcome = prepare(folder.path()).param("rejected-gold", "keep").run().unwrap();
     assert_eq!((report(&outcome)["gold-rejected"], all(&outcome).len()), (1.0, 2));
 }
