@@ -1,3 +1,10 @@
 //! The `pipeline` binary: see [`toolexpander::cli`].
 
-fn main() {}
+use std::process::ExitCode;
+
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
+fn main() -> ExitCode {
+    toolexpander::cli::main()
+}

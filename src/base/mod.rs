@@ -8,6 +8,7 @@ mod canon;
 mod diagnostic;
 mod digest;
 mod ids;
+mod json;
 mod seed;
 mod value;
 
@@ -16,5 +17,6 @@ pub use canon::Canon;
 pub use diagnostic::{Diagnostic, Position, SourceText, did_you_mean};
 pub use digest::{Digest, DigestError, Hasher};
 pub use ids::{RunId, StageId};
+pub use json::json_text;
 pub use seed::Seed;
 pub use value::Value;

@@ -1,1 +1,29 @@
-//! Language models: load, sample, train.
+//! Language models: load, save, tokenise, sample, train.
+//!
+//! The Llama family for now. Everything here works on plain values (`Config`, `Weights`, `Tokenizer`) in memory; files
+//! are read and written by the loaders only. Nothing here knows stages, the store or the pipeline.
+
+pub mod adamw;
+mod bpe;
+mod chat;
+mod config;
+mod error;
+mod folder;
+pub mod gguf;
+mod model;
+mod native;
+mod random;
+pub mod reference;
+mod safetensors;
+pub mod sample;
+mod tokenizer;
+pub mod train;
+mod weights;
+
+pub use chat::{ChatMessage, ChatTemplate};
+pub use config::{Config, Llama3RopeScaling};
+pub use error::LmError;
+pub use model::LanguageModel;
+pub use reference::Reference;
+pub use tokenizer::Tokenizer;
+pub use weights::{Parameter, Weights};

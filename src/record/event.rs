@@ -37,6 +37,14 @@ pub enum StageEvent {
         /// The line.
         message: String,
     },
+    /// A fact fixed at the first execution that later ones must meet again: `source-digest`. It goes to
+    /// [`ResultManifest::pinned`](crate::record::ResultManifest::pinned).
+    Fact {
+        /// Its name.
+        name: String,
+        /// Its value.
+        value: String,
+    },
 }
 
 /// What the engine says about a run. Listeners (progress bars, the journal, plain lines) make of it what they like.

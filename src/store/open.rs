@@ -305,6 +305,11 @@ impl Store {
         Ok(path)
     }
 
+    /// Returns the path that [`Store::scratch_folder`] makes a folder at.
+    pub fn scratch_path(&self, key: &Digest) -> Utf8PathBuf {
+        self.shared.layout.scratch(key)
+    }
+
     /// Makes or finds the folder of a key that outlives a killed attempt, for checkpoints; removed once the key is
     /// committed. Hold the key's lock while using it.
     ///

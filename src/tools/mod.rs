@@ -1,1 +1,20 @@
 //! Tool calls: parsing, matching, executing, rewarding.
+//!
+//! Plain values in, plain values out: this room knows calls, tools and samples, and no table, file, model or clock.
+//! Stages turn table rows into [`Sample`]s and judge completions with [`judge`] and [`reward::score`].
+
+mod call;
+pub mod equality;
+pub mod execution;
+mod judgement;
+pub mod matching;
+pub mod parse;
+pub mod render;
+pub mod reward;
+mod sample;
+pub mod suite;
+
+pub use call::{Call, ExpectedCall, ToolSpec};
+pub use judgement::{Judgement, judge};
+pub use render::{Style, answer_text, answer_text_with};
+pub use sample::{Environment, Language, LanguageError, Message, Sample};

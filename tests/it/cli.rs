@@ -1,1 +1,7 @@
-//! Tests of `cli`.
+//! Sessions with the real binary: what is typed, what comes back.
+
+mod project;
+
+mod completions;
+mod configuration;
+mod session;

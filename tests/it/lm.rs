@@ -1,1 +1,13 @@
 //! Tests of `lm`.
+
+#![expect(clippy::unwrap_used, reason = "helpers of tests, too")]
+
+mod engine_sampling;
+mod engine_training;
+mod load_export;
+mod load_fixtures;
+mod load_folder;
+mod load_gguf;
+mod load_reference;
+mod load_smollm2;
+mod load_tokenizer;

@@ -1,1 +1,17 @@
-//! Tests of `stages`.
+//! Tests of `stages`: every kind run in-process on real small data.
+
+mod compare;
+mod evaluate;
+mod fetch;
+#[allow(dead_code, reason = "the harness serves every kind")]
+pub mod harness;
+mod inject_few_shot;
+mod mine_hard;
+mod model_grpo;
+mod model_import;
+mod model_init;
+mod model_rollout;
+mod model_sft;
+mod model_support;
+mod prepare_data;
+mod shipped;

@@ -1,1 +1,9 @@
-//! Tests of `tools`.
+//! The tools and prompt rooms: parsing, matching, rewarding, executing, generating, rendering.
+
+mod execution;
+mod generate;
+mod matching;
+mod parse;
+mod prompt;
+mod reward;
+mod toolrl;

@@ -1,0 +1,270 @@
+//! Times one policy-gradient step: sampling a group of completions for each prompt, then forward, backward and AdamW.
+//!
+//!     cargo run --release --example step -- [--model FOLDER] [--prompts FILE.jsonl] [--size tiny|smollm2]
+//!         [--groups 8] [--group-size 8] [--prompt-tokens 300] [--new-tokens 64] [--steps 2] [--rows 2048] [--threads N]
+//!
+//! Without a model folder the weights are random, of SmolLM2-135M's shape (or of a tiny one), and so are the prompts unless
+//! a file gives their text (`{"prompt_text": …}` a line; needs a model). Prints one JSON line per step: seconds of each part,
+//! tokens per second, the share of the speed of plain matrix products (`gemm`, measured beside it) that the whole training
+//! half reaches, peak memory, and the largest difference between log-probabilities when sampled and when trained.
+
+use std::error::Error;
+use std::io::Write;
+use std::time::Instant;
+
+use rand::Rng;
+use toolexpander::base::Seed;
+use toolexpander::lm::sample::{PromptRequest, Sampling, sample};
+use toolexpander::lm::train::{AdamW, PromptGroup, TokenGradients, Trainer};
+use toolexpander::lm::{Config, LanguageModel, LmError, Tokenizer};
+
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
+struct Options {
+    model: Option<String>,
+    prompts: Option<String>,
+    size: String,
+    groups: usize,
+    group_size: usize,
+    prompt_tokens: usize,
+    new_tokens: usize,
+    steps: usize,
+    rows: usize,
+    threads: usize,
+}
+
+fn options() -> Result<Options, Box<dyn Error>> {
+    let mut options = Options {
+        model: None,
+        prompts: None,
+        size: "smollm2".to_owned(),
+        groups: 8,
+        group_size: 8,
+        prompt_tokens: 300,
+        new_tokens: 64,
+        steps: 2,
+        rows: Trainer::DEFAULT_ROWS,
+        threads: 0,
+    };
+    let mut arguments = std::env::args().skip(1);
+    while let Some(name) = arguments.next() {
+        let value = arguments.next().ok_or_else(|| format!("{name} needs a value"))?;
+        match &*name {
+            "--model" => options.model = Some(value),
+            "--prompts" => options.prompts = Some(value),
+            "--size" => options.size = value,
+            "--groups" => options.groups = value.parse()?,
+            "--group-size" => options.group_size = value.parse()?,
+            "--prompt-tokens" => options.prompt_tokens = value.parse()?,
+            "--new-tokens" => options.new_tokens = value.parse()?,
+            "--steps" => options.steps = value.parse()?,
+            "--rows" => options.rows = value.parse()?,
+            "--threads" => options.threads = value.parse()?,
+            _ => return Err(format!("unknown option {name}").into()),
+        }
+    }
+    Ok(options)
+}
+
+/// The shape of SmolLM2-135M, or of a model to learn with in minutes.
+fn config(size: &str) -> Result<Config, Box<dyn Error>> {
+    let shape = |hidden, inner, layers, heads, kv_heads, head_dim, vocab_size| Config {
+        hidden_size: hidden,
+        intermediate_size: inner,
+        num_hidden_layers: layers,
+        num_attention_heads: heads,
+        num_key_value_heads: kv_heads,
+        head_dim,
+        vocab_size,
+        rms_norm_eps: 1e-5,
+        rope_theta: 100_000.0,
+        rope_scaling: None,
+        max_position_embeddings: 8192,
+        tie_word_embeddings: true,
+        bos_token_id: None,
+        eos_token_ids: Vec::new(),
+    };
+    match size {
+        "smollm2" => Ok(shape(576, 1536, 30, 9, 3, 64, 49_152)),
+        "tiny" => Ok(shape(96, 256, 3, 3, 1, 32, 1000)),
+        _ => Err(format!("unknown size {size}: tiny or smollm2").into()),
+    }
+}
+
+fn prompts(options: &Options, model: &LanguageModel) -> Result<Vec<Vec<u32>>, Box<dyn Error>> {
+    let Some(file) = &options.prompts else {
+        let mut rng = Seed(1).rng("prompts");
+        let vocabulary = model.config.vocab_size as u32;
+        let mut prompt = || (0..options.prompt_tokens).map(|_| rng.random_range(0..vocabulary)).collect();
+        return Ok((0..options.groups).map(|_| prompt()).collect());
+    };
+    let text = fs_err::read_to_string(file)?;
+    text.lines()
+        .take(options.groups)
+        .map(|line| {
+            let row: serde_json::Value = serde_json::from_str(line)?;
+            let text = row["prompt_text"].as_str().ok_or("a prompt lacks its prompt_text")?;
+            Ok(model.tokenizer.encode(text, false)?)
+        })
+        .collect()
+}
+
+/// Speed of a plain matrix product of the MLP's shape, in GFLOP/s: the best of several.
+fn plain_product(config: &Config) -> f64 {
+    let (m, n, k) = (1600, config.intermediate_size, config.hidden_size);
+    let (a, b) = (vec![0.5f32; m * k], vec![0.25f32; n * k]);
+    let mut c = vec![0.0f32; m * n];
+    let parallelism =
+        if rayon::current_num_threads() == 1 { gemm::Parallelism::None } else { gemm::Parallelism::Rayon(0) };
+    let mut best = f64::INFINITY;
+    for _ in 0..40 {
+        let begin = Instant::now();
+        // SAFETY: the three matrices have these shapes and strides.
+        unsafe {
+            gemm::gemm(
+                m,
+                n,
+                k,
+                c.as_mut_ptr(),
+                1,
+                n as isize,
+                false,
+                a.as_ptr(),
+                1,
+                k as isize,
+                b.as_ptr(),
+                k as isize,
+                1,
+                0.0,
+                1.0,
+                false,
+                false,
+                false,
+                parallelism,
+            );
+        }
+        best = best.min(begin.elapsed().as_secs_f64());
+    }
+    2.0 * (m * n * k) as f64 / best / 1e9
+}
+
+/// Floating-point operations of the training half with shared prompts and without recomputation: 6 per weight and row, and
+/// 12 per score of attention.
+fn operations(config: &Config, groups: &[PromptGroup]) -> f64 {
+    let (hidden, query) = (config.hidden_size as f64, (config.num_attention_heads * config.head_dim) as f64);
+    let key = (config.num_key_value_heads * config.head_dim) as f64;
+    let layers = config.num_hidden_layers as f64;
+    let layer = 2.0 * hidden * (query + key) + 3.0 * hidden * config.intermediate_size as f64;
+    let (mut rows, mut head_rows, mut scores) = (0.0, 0.0, 0.0);
+    for group in groups {
+        let prompt = group.prompt.len() as f64;
+        rows += prompt;
+        head_rows += 1.0;
+        scores += prompt * (prompt + 1.0) / 2.0;
+        for completion in &group.completions {
+            let own = completion.len().saturating_sub(1) as f64;
+            rows += own;
+            head_rows += own;
+            scores += own * prompt + own * (own + 1.0) / 2.0;
+        }
+    }
+    6.0 * (rows * layers * layer + head_rows * hidden * config.vocab_size as f64) + 12.0 * scores * query * layers
+}
+
+fn peak_memory_gb() -> Option<f64> {
+    let status = fs_err::read_to_string("/proc/self/status").ok()?;
+    let line = status.lines().find(|line| line.starts_with("VmHWM"))?;
+    Some(line.split_whitespace().nth(1)?.parse::<f64>().ok()? * 1024.0 / 1e9)
+}
+
+fn main() -> Result<(), Box<dyn Error>> {
+    let options = options()?;
+    rayon::ThreadPoolBuilder::new().num_threads(options.threads).build_global()?;
+    let model = match &options.model {
+        Some(folder) => LanguageModel::load(folder.as_str().into())?,
+        None => LanguageModel::random(config(&options.size)?, Tokenizer::train_bpe(["a b"], 262, &[])?, Seed(1))?,
+    };
+    let config = model.config.clone();
+    let prompts = prompts(&options, &model)?;
+    let requests: Vec<PromptRequest> = prompts
+        .iter()
+        .enumerate()
+        .map(|(index, tokens)| PromptRequest {
+            id: index.to_string(),
+            tokens: tokens.clone(),
+            count: options.group_size,
+        })
+        .collect();
+    // Exactly this many new tokens, as in the workload: no token ends a turn.
+    let mut endless = model;
+    endless.config.eos_token_ids.clear();
+    endless.tokenizer.eos.clear();
+    let sampling = Sampling { max_tokens: options.new_tokens, ..Sampling::default() };
+    let mut trainer = Trainer::new(endless, AdamW::default())?.rows_per_pass(options.rows);
+    for step in 1..=options.steps {
+        let plain = plain_product(&config);
+        let begin = Instant::now();
+        let batch = options.groups * options.group_size;
+        let sampled = sample(trainer.model(), &requests, &sampling, Seed(step as u64), batch, &mut |_| ())?;
+        let generation = begin.elapsed().as_secs_f64();
+        let groups: Vec<PromptGroup> = prompts
+            .iter()
+            .zip(&sampled)
+            .map(|(prompt, completions)| PromptGroup {
+                prompt: prompt.clone(),
+                completions: completions.iter().map(|completion| completion.tokens.clone()).collect(),
+            })
+            .collect();
+        let begin = Instant::now();
+        let mut difference = 0.0f32;
+        let done = trainer.accumulate::<LmError>(&groups, &mut |range, scores| {
+            let pairs = scores.iter().zip(&sampled[range]);
+            for (scored, sampled) in pairs.flat_map(|(scores, sampled)| scores.log_probs.iter().zip(sampled)) {
+                for (scored, sampled) in scored.iter().zip(&sampled.log_probs) {
+                    difference = difference.max((scored - sampled).abs());
+                }
+            }
+            let slopes = |values: &Vec<Vec<f32>>| -> TokenGradients {
+                let signs = values.iter().enumerate();
+                signs
+                    .map(|(index, values)| vec![if index % 2 == 0 { 1e-3 } else { -1e-3 }; values.len()])
+                    .collect::<Vec<_>>()
+                    .into()
+            };
+            Ok(scores.iter().map(|scores| slopes(&scores.log_probs)).collect())
+        })?;
+        let accumulate = begin.elapsed().as_secs_f64();
+        let report = trainer.step(1e-6, Some(1.0))?;
+        let training = begin.elapsed().as_secs_f64();
+        let operations = operations(&config, &groups);
+        let new_tokens: usize = sampled.iter().flatten().map(|completion| completion.tokens.len()).sum();
+        let tokens: usize = groups
+            .iter()
+            .map(|group| {
+                group.completions.iter().map(|completion| group.prompt.len() + completion.len()).sum::<usize>()
+            })
+            .sum();
+        let line = serde_json::json!({
+            "kind": "step",
+            "step": step,
+            "threads": rayon::current_num_threads(),
+            "plain_product_gflops": plain,
+            "generation_seconds": generation,
+            "generated_tokens_per_second": new_tokens as f64 / generation,
+            "training_seconds": training,
+            "adamw_seconds": training - accumulate,
+            "rows": done.forward_rows,
+            "trained_tokens": tokens,
+            "trained_tokens_per_second": tokens as f64 / training,
+            "training_tflop": operations / 1e12,
+            "training_gflops": operations / training / 1e9,
+            "training_share_of_plain_product": operations / training / 1e9 / plain,
+            "grad_norm": report.grad_norm,
+            "peak_memory_gb": peak_memory_gb(),
+            "log_prob_difference": difference,
+        });
+        writeln!(std::io::stdout(), "{line}")?;
+    }
+    Ok(())
+}

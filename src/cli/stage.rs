@@ -1,0 +1,36 @@
+//! The hidden commands: what the engine's child processes do.
+
+use std::io::{self, Write};
+
+use camino::Utf8Path;
+
+use crate::{
+    cli::{
+        Failure,
+        exit::{chain, exit_code},
+    },
+    engine::keeper,
+    stage,
+};
+
+/// `pipeline __stage REQUEST`: events as JSON lines on stdout, words on stderr, exit code 1 on failure.
+pub(super) fn run(request: &Utf8Path) -> Result<(), Failure> {
+    let mut stdout = io::stdout();
+    let done = stage::run_request(request, |event| {
+        // The engine that reads this is gone only when this process is about to be killed.
+        if let Ok(mut line) = serde_json::to_vec(&event) {
+            line.push(b'\n');
+            let _ = stdout.write_all(&line).and_then(|()| stdout.flush());
+        }
+    });
+    done.map_err(|error| Failure::Message { message: chain(&error), help: None, code: exit_code::STAGE_FAILED })
+}
+
+/// `pipeline __keeper`.
+pub(super) fn keep() -> Result<(), Failure> {
+    keeper::main().map_err(|error| Failure::Message {
+        message: format!("the keeper stopped: {error}"),
+        help: None,
+        code: exit_code::STAGE_FAILED,
+    })
+}

@@ -1,0 +1,61 @@
+//! What a run is told besides its graph.
+
+use std::{io, time::Duration};
+
+use camino::Utf8PathBuf;
+
+use crate::{engine::signals::StopHandle, schedule::Capacity};
+
+/// How long stopped stages may go on, unless an option says otherwise.
+pub const DEFAULT_GRACE: Duration = Duration::from_secs(10);
+
+/// What a run is told besides its graph. None of it is part of a key.
+#[derive(Clone, Debug)]
+pub struct RunOptions {
+    /// The program that serves the hidden subcommands `__stage` and `__keeper`: this very binary.
+    pub program: Utf8PathBuf,
+    /// The folder that the paths of files in the plan are relative to: that of the pipeline file.
+    pub pipeline_folder: Utf8PathBuf,
+    /// The folder that `publish` paths are relative to.
+    pub project_folder: Utf8PathBuf,
+    /// What the machine has to give.
+    pub capacity: Capacity,
+    /// Whether nothing new begins after a failure. Running stages are brought to their end in any case.
+    pub fail_fast: bool,
+    /// How long running stages may go on after the first request to stop.
+    pub grace: Duration,
+    /// Through which the run is asked to stop.
+    pub stop: StopHandle,
+}
+
+impl RunOptions {
+    /// Returns the options for a pipeline file in `folder` on this machine: every core, as many slots.
+    ///
+    /// # Errors
+    /// The path of this binary or the machine's size cannot be found out.
+    pub fn new(folder: impl Into<Utf8PathBuf>, stop: StopHandle) -> io::Result<Self> {
+        let folder = folder.into();
+        let program = Utf8PathBuf::try_from(std::env::current_exe()?).map_err(io::Error::other)?;
+        Ok(Self {
+            program,
+            pipeline_folder: folder.clone(),
+            project_folder: folder,
+            capacity: machine_capacity()?,
+            fail_fast: false,
+            grace: DEFAULT_GRACE,
+            stop,
+        })
+    }
+}
+
+/// Returns what this machine has to give: its cores (as many slots), its memory; no GPU, which the caller has to know.
+///
+/// # Errors
+/// The number of cores or the size of the memory cannot be found out.
+pub fn machine_capacity() -> io::Result<Capacity> {
+    let cores = std::thread::available_parallelism()?.get();
+    let information = rustix::system::sysinfo();
+    #[expect(clippy::cast_precision_loss, reason = "an amount for people")]
+    let memory_gb = (information.totalram as u64 * u64::from(information.mem_unit)) as f64 / 1e9;
+    Ok(Capacity { cpus: u32::try_from(cores).unwrap_or(u32::MAX), memory_gb, gpus: 0, slots: cores })
+}

@@ -1,0 +1,35 @@
+//! AdamW over flat buffers, in place.
+//!
+//! Decoupled weight decay, bias-corrected moments, the update of PyTorch's `torch.optim.AdamW`:
+//! `θ ← θ (1 - lr·λ) - lr · m̂ / (√v̂ + ε)`. **Source:** Loshchilov and Hutter, arXiv 1711.05101, algorithm 2.
+
+/// The constants of AdamW.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct AdamW {
+    /// Decay of the first moment.
+    pub beta1: f64,
+    /// Decay of the second moment.
+    pub beta2: f64,
+    /// Added to the root of the second moment.
+    pub eps: f64,
+    /// Decoupled weight decay, per unit of learning rate.
+    pub weight_decay: f64,
+}
+
+impl Default for AdamW {
+    /// PyTorch's constants, without decay.
+    fn default() -> Self {
+        Self { beta1: 0.9, beta2: 0.999, eps: 1e-8, weight_decay: 0.0 }
+    }
+}
+
+/// The moments of an optimiser, to keep in a checkpoint: one vector per parameter, in the order of the weights.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct OptimizerState {
+    /// Updates made so far.
+    pub steps: u64,
+    /// First moments; empty before the first update.
+    pub first: Vec<Vec<f32>>,
+    /// Second moments; empty before the first update.
+    pub second: Vec<Vec<f32>>,
+}

@@ -1,0 +1,199 @@
+//! The whole decoder over a batch: embedding, layers, final norm and head, forward and backward.
+
+use crate::lm::Weights;
+use crate::lm::native::attention;
+use crate::lm::native::block::{Block, Norm, Saved, Scratch};
+use crate::lm::native::buffer::Buffer;
+use crate::lm::native::head::{Head, Unembedding, Upstream};
+use crate::lm::native::layout::Layout;
+use crate::lm::native::matmul::Packed;
+use crate::lm::native::shape::{Angles, Plan};
+use crate::lm::native::threads::Threads;
+use crate::lm::native::weights::Fresh;
+
+/// The reused memory of forward and backward passes.
+#[derive(Default)]
+pub(super) struct Pass {
+    saved: Vec<Saved>,
+    scratch: Scratch,
+    head: Head,
+    angles: Angles,
+    packed: Packed,
+    /// The middle of the layer before, where only one is kept.
+    previous: Buffer,
+    /// Input of the final norm, head rows only: `(head rows, hidden)`.
+    last: Buffer,
+    last_rstd: Buffer,
+    normed: Buffer,
+    normed_gradient: Buffer,
+    last_gradient: Buffer,
+    partial: Buffer,
+    /// Gradient of the residual stream: `(rows, hidden)`.
+    gradient: Buffer,
+}
+
+impl Pass {
+    /// Computes the log-probabilities of the layout's targets and the entropies of its head rows. With `keep`, leaves
+    /// behind what [`Pass::backward`] needs.
+    pub(super) fn forward(&mut self, threads: Threads, plan: &Plan, weights: &Weights, layout: &Layout, keep: bool) {
+        let (shape, rows) = (&plan.shape, layout.rows());
+        let hidden = shape.hidden;
+        let last_position = layout.positions.iter().max().copied().unwrap_or(0);
+        self.angles.cover(plan, last_position + 1);
+        self.saved.resize_with(if keep { plan.layers.len() } else { 1 }.max(self.saved.len()), Saved::default);
+        self.scratch.reserve(shape, rows, keep);
+        let mut linears = Fresh { weights, packed: &mut self.packed };
+        for (layer, slots) in plan.layers.iter().enumerate() {
+            let (before, current) = self.saved.split_at_mut(if keep { layer } else { 0 });
+            let saved = &mut current[0];
+            saved.reserve(shape, rows);
+            let block = Block { threads, shape, slots, angles: &self.angles, positions: &layout.positions };
+            // Without keeping, the one `Saved` would overwrite the stream that it reads.
+            if !keep {
+                std::mem::swap(&mut saved.middle, &mut self.previous);
+                saved.middle.reserve(rows * hidden);
+            }
+            let base = match (layer, before.last()) {
+                (0, _) => None,
+                (_, Some(before)) => Some(&*before.middle),
+                (_, None) => Some(&*self.previous),
+            };
+            if base.is_none() {
+                embed(&weights.parameters[plan.embedding].data, &layout.tokens, hidden, &mut saved.input);
+            }
+            block.forward(&mut linears, base, saved, &mut self.scratch, |saved| {
+                let pass = attention::Forward {
+                    queries: &saved.queries,
+                    keys: &saved.keys,
+                    values: &saved.values,
+                    output: &mut saved.attended,
+                    largest: &mut saved.largest,
+                    inverse: &mut saved.inverse,
+                };
+                attention::forward(threads, shape, layout, pass);
+            });
+        }
+        let middle = &self.saved[if keep { plan.layers.len() - 1 } else { 0 }].middle;
+        let count = layout.head_rows.len();
+        for buffer in [&mut self.last, &mut self.normed] {
+            buffer.reserve(count * hidden);
+        }
+        self.last_rstd.reserve(count);
+        for (to, row) in self.last.chunks_exact_mut(hidden).zip(&layout.head_rows) {
+            let place = row * hidden..(row + 1) * hidden;
+            for ((to, middle), delta) in to.iter_mut().zip(&middle[place.clone()]).zip(&self.scratch.delta[place]) {
+                *to = middle + delta;
+            }
+        }
+        let norm = Norm { weight: &weights.parameters[plan.norm].data, epsilon: shape.epsilon, rows: count };
+        norm.forward(threads, &self.last, None, &mut [], &mut self.normed, &mut self.last_rstd);
+        self.head.forward(threads, unembedding(plan, weights), &self.normed, count, &layout.targets, keep);
+    }
+
+    /// Log-probabilities of the targets, in nats, after [`Pass::forward`].
+    pub(super) fn log_probs(&self) -> &[f32] {
+        &self.head.log_probs
+    }
+
+    /// Entropies of the head rows, in nats, after [`Pass::forward`].
+    pub(super) fn entropies(&self) -> &[f32] {
+        &self.head.entropies
+    }
+
+    /// Forgets the groups that are not kept; returns the layout of the others, for [`Pass::backward`].
+    pub(super) fn retain(&mut self, plan: &Plan, layout: &Layout, keep: &[bool]) -> Layout {
+        let (kept, from) = layout.retain(keep);
+        let mut to = 0;
+        for rows in from {
+            for saved in &mut self.saved {
+                saved.move_rows(&plan.shape, rows.start, to, rows.len());
+            }
+            to += rows.len();
+        }
+        let head_rows: Vec<usize> = layout
+            .groups
+            .iter()
+            .zip(keep)
+            .filter(|(_, keep)| **keep)
+            .flat_map(|(group, _)| group.head_rows.clone())
+            .collect();
+        let hidden = plan.shape.hidden;
+        for (to, from) in head_rows.iter().enumerate() {
+            self.last.copy_within(from * hidden..(from + 1) * hidden, to * hidden);
+            self.normed.copy_within(from * hidden..(from + 1) * hidden, to * hidden);
+            self.last_rstd[to] = self.last_rstd[*from];
+        }
+        self.head.retain(&head_rows);
+        kept
+    }
+
+    /// Adds to `gradients` (one buffer per parameter), given the gradients of the targets of `layout`, whose forward pass
+    /// kept everything. What it kept is used up.
+    pub(super) fn backward(
+        &mut self,
+        threads: Threads,
+        plan: &Plan,
+        weights: &Weights,
+        layout: &Layout,
+        upstream: Upstream,
+        gradients: &mut [Buffer],
+    ) {
+        let (shape, rows, count) = (&plan.shape, layout.rows(), layout.head_rows.len());
+        let hidden = shape.hidden;
+        for buffer in [&mut self.normed_gradient, &mut self.last_gradient] {
+            buffer.reserve(count * hidden);
+        }
+        self.gradient.reserve(rows * hidden);
+        self.head.backward(
+            threads,
+            unembedding(plan, weights),
+            &self.normed,
+            count,
+            &layout.targets,
+            upstream,
+            &mut gradients[plan.unembedding],
+            &mut self.normed_gradient,
+        );
+        self.last_gradient[..count * hidden].fill(0.0);
+        let norm = Norm { weight: &weights.parameters[plan.norm].data, epsilon: shape.epsilon, rows: count };
+        norm.backward(
+            threads,
+            &self.normed_gradient,
+            &self.last,
+            &self.last_rstd,
+            &mut self.partial,
+            &mut self.last_gradient,
+            &mut gradients[plan.norm],
+        );
+        self.gradient[..rows * hidden].fill(0.0);
+        for (from, row) in self.last_gradient.chunks_exact(hidden).zip(&layout.head_rows) {
+            self.gradient[row * hidden..(row + 1) * hidden].copy_from_slice(from);
+        }
+        for (layer, slots) in plan.layers.iter().enumerate().rev() {
+            let block = Block { threads, shape, slots, angles: &self.angles, positions: &layout.positions };
+            let saved = &mut self.saved[layer];
+            block.backward(weights, layout, saved, &mut self.scratch, &mut self.gradient, gradients);
+        }
+        // Rows of equal tokens add up in the order of the rows.
+        let embedding = &mut gradients[plan.embedding];
+        for (from, token) in self.gradient.chunks_exact(hidden).zip(&layout.tokens) {
+            let begin = *token as usize * hidden;
+            for (to, from) in embedding[begin..begin + hidden].iter_mut().zip(from) {
+                *to += from;
+            }
+        }
+    }
+}
+
+/// Copies the embeddings of `tokens` into rows.
+pub(super) fn embed(embedding: &[f32], tokens: &[u32], hidden: usize, rows: &mut [f32]) {
+    for (to, token) in rows.chunks_exact_mut(hidden).zip(tokens) {
+        let begin = *token as usize * hidden;
+        to.copy_from_slice(&embedding[begin..begin + hidden]);
+    }
+}
+
+fn unembedding<'a>(plan: &Plan, weights: &'a Weights) -> Unembedding<'a> {
+    let (vocabulary, hidden) = (plan.shape.vocabulary, plan.shape.hidden);
+    Unembedding { weights: &weights.parameters[plan.unembedding].data, vocabulary, hidden }
+}

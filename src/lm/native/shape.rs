@@ -1,0 +1,149 @@
+//! The sizes of a decoder, where its parameters are, and the angles of its positions.
+
+use crate::lm::native::buffer::Buffer;
+use crate::lm::{Config, LmError, Weights};
+
+/// The sizes that the kernels need.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Shape {
+    pub(super) hidden: usize,
+    pub(super) inner: usize,
+    pub(super) heads: usize,
+    pub(super) kv_heads: usize,
+    pub(super) head: usize,
+    pub(super) vocabulary: usize,
+    pub(super) epsilon: f32,
+}
+
+impl Shape {
+    /// Width of all query heads.
+    pub(super) fn query(&self) -> usize {
+        self.heads * self.head
+    }
+
+    /// Width of all key (or value) heads.
+    pub(super) fn key(&self) -> usize {
+        self.kv_heads * self.head
+    }
+
+    /// Query heads that share a key head.
+    pub(super) fn sharing(&self) -> usize {
+        self.heads / self.kv_heads
+    }
+
+    /// What scores are multiplied with.
+    pub(super) fn scale(&self) -> f32 {
+        (1.0 / (self.head as f64).sqrt()) as f32
+    }
+}
+
+/// Where the parameters of one layer are among [`Weights::parameters`].
+#[derive(Clone, Copy, Debug)]
+pub(super) struct LayerSlots {
+    pub(super) attention_norm: usize,
+    pub(super) query: usize,
+    pub(super) key: usize,
+    pub(super) value: usize,
+    pub(super) output: usize,
+    pub(super) mlp_norm: usize,
+    pub(super) gate: usize,
+    pub(super) up: usize,
+    pub(super) down: usize,
+}
+
+/// A decoder's sizes and parameter places.
+#[derive(Clone, Debug)]
+pub(crate) struct Plan {
+    pub(super) shape: Shape,
+    pub(super) embedding: usize,
+    pub(super) layers: Vec<LayerSlots>,
+    pub(super) norm: usize,
+    /// The embedding again if they are tied.
+    pub(super) unembedding: usize,
+    frequencies: Vec<f64>,
+}
+
+impl Plan {
+    /// Finds the parameters by name and checks their shapes.
+    ///
+    /// # Errors
+    /// [`LmError::Layout`] if the weights are not those of the configuration.
+    pub(crate) fn new(config: &Config, weights: &Weights) -> Result<Self, LmError> {
+        config.check("the model's configuration")?;
+        weights.check(config)?;
+        let find = |name: &str| {
+            weights.parameters.iter().position(|parameter| parameter.name == name).ok_or_else(|| LmError::Layout {
+                parameter: name.to_owned(),
+                expected: "this parameter".to_owned(),
+                found: "none".to_owned(),
+            })
+        };
+        let layers = (0..config.num_hidden_layers)
+            .map(|layer| {
+                let find = |name: &str| find(&format!("model.layers.{layer}.{name}.weight"));
+                Ok(LayerSlots {
+                    attention_norm: find("input_layernorm")?,
+                    query: find("self_attn.q_proj")?,
+                    key: find("self_attn.k_proj")?,
+                    value: find("self_attn.v_proj")?,
+                    output: find("self_attn.o_proj")?,
+                    mlp_norm: find("post_attention_layernorm")?,
+                    gate: find("mlp.gate_proj")?,
+                    up: find("mlp.up_proj")?,
+                    down: find("mlp.down_proj")?,
+                })
+            })
+            .collect::<Result<_, LmError>>()?;
+        let embedding = find("model.embed_tokens.weight")?;
+        let unembedding = if config.tie_word_embeddings { embedding } else { find("lm_head.weight")? };
+        Ok(Self {
+            shape: Shape {
+                hidden: config.hidden_size,
+                inner: config.intermediate_size,
+                heads: config.num_attention_heads,
+                kv_heads: config.num_key_value_heads,
+                head: config.head_dim,
+                vocabulary: config.vocab_size,
+                epsilon: config.rms_norm_eps as f32,
+            },
+            embedding,
+            layers,
+            norm: find("model.norm.weight")?,
+            unembedding,
+            frequencies: config.inverse_frequencies(),
+        })
+    }
+}
+
+/// The cosines and sines of all positions used so far: `[position][cos × half, sin × half]`.
+#[derive(Default)]
+pub(super) struct Angles {
+    table: Buffer,
+    positions: usize,
+}
+
+impl Angles {
+    /// Makes room for positions below `positions`.
+    pub(super) fn cover(&mut self, plan: &Plan, positions: usize) {
+        if positions <= self.positions {
+            return;
+        }
+        let positions = positions.next_power_of_two();
+        let half = plan.frequencies.len();
+        self.table.reserve(positions * 2 * half);
+        for (position, row) in self.table.chunks_exact_mut(2 * half).take(positions).enumerate() {
+            let (cosines, sines) = row.split_at_mut(half);
+            for ((cosine, sine), frequency) in cosines.iter_mut().zip(sines).zip(&plan.frequencies) {
+                let angle = position as f64 * frequency;
+                *cosine = angle.cos() as f32;
+                *sine = angle.sin() as f32;
+            }
+        }
+        self.positions = positions;
+    }
+
+    /// The angles of one position.
+    pub(super) fn of(&self, position: usize, head: usize) -> &[f32] {
+        &self.table[position * head..(position + 1) * head]
+    }
+}

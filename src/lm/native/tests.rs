@@ -1,0 +1,68 @@
+//! The instruction sets of this processor against each other: the whole model, forward and backward.
+
+use crate::base::Seed;
+use crate::lm::native::buffer::Buffer;
+use crate::lm::native::head::Upstream;
+use crate::lm::native::lanes::InstructionSet;
+use crate::lm::native::layout::Layout;
+use crate::lm::native::pass::Pass;
+use crate::lm::native::shape::Plan;
+use crate::lm::native::threads::Threads;
+use crate::lm::train::PromptGroup;
+use crate::lm::{Config, Weights};
+
+fn config() -> Config {
+    Config {
+        hidden_size: 40,
+        intermediate_size: 72,
+        num_hidden_layers: 2,
+        num_attention_heads: 6,
+        num_key_value_heads: 2,
+        head_dim: 10,
+        vocab_size: 1001,
+        rms_norm_eps: 1e-5,
+        rope_theta: 10_000.0,
+        rope_scaling: None,
+        max_position_embeddings: 512,
+        tie_word_embeddings: true,
+        bos_token_id: None,
+        eos_token_ids: vec![],
+    }
+}
+
+/// The bits of log-probabilities, entropies and gradients.
+fn run(set: InstructionSet) -> Vec<u32> {
+    let config = config();
+    let mut weights = Weights::random(&config, Seed(5));
+    weights.parameters.iter_mut().flat_map(|parameter| &mut parameter.data).for_each(|value| *value *= 3.0);
+    let plan = Plan::new(&config, &weights).unwrap();
+    let tokens = |from: u32, count: u32| (from..from + count).map(|token| token * 37 % 1001).collect();
+    let groups = [
+        PromptGroup { prompt: tokens(1, 50), completions: vec![tokens(9, 20), tokens(4, 7)] },
+        PromptGroup { prompt: tokens(3, 5), completions: vec![tokens(2, 33)] },
+    ];
+    let layout = Layout::new(&groups, 0, 1001, 512).unwrap();
+    let threads = Threads::with(set);
+    let mut pass = Pass::default();
+    pass.forward(threads, &plan, &weights, &layout, true);
+    let log_probs = pass.log_probs()[..layout.targets.len()].to_vec();
+    let entropies = pass.entropies()[..layout.head_rows.len()].to_vec();
+    let upstream: Vec<f32> = (0..layout.targets.len()).map(|index| (index as f32 * 0.7).sin()).collect();
+    let mut gradients: Vec<Buffer> =
+        weights.parameters.iter().map(|parameter| Buffer::zeros(parameter.data.len())).collect();
+    let upstream = Upstream { log_probs: &upstream, entropies: Some(&upstream) };
+    pass.backward(threads, &plan, &weights, &layout, upstream, &mut gradients);
+    let gradients = gradients.iter().flat_map(|gradient| gradient.iter());
+    log_probs.iter().chain(&entropies).chain(gradients).map(|value| value.to_bits()).collect()
+}
+
+#[test]
+fn all_instruction_sets_give_the_same_bits() {
+    let sets = InstructionSet::available();
+    assert!(sets.contains(&InstructionSet::Portable) && sets.contains(&InstructionSet::detect()));
+    let expected = run(InstructionSet::Portable);
+    assert!(expected.iter().all(|bits| f32::from_bits(*bits).is_finite()));
+    for set in sets {
+        assert!(run(set) == expected, "{set:?} differs from plain Rust");
+    }
+}

@@ -1,0 +1,322 @@
+//! Sampling: completions of prompts, the same bits for any batch size and number of threads.
+//!
+//! A prompt is read once, however many completions it gets. Up to `batch_size` completions grow together; a finished one
+//! makes room for the next. Every completion has a random stream of its own, made of the seed, its prompt's id and its
+//! index, and every row is computed in an order of its own, so nothing depends on which others share the batch.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+
+use rand_chacha::ChaCha8Rng;
+
+use crate::base::Seed;
+use crate::lm::native::{Chooser, Decoder, Draw, Prompt, Sequence};
+use crate::lm::{LanguageModel, LmError, Tokenizer};
+
+/// How tokens are drawn, and when to stop.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Sampling {
+    /// Divides the logits; 0 takes the likeliest token.
+    pub temperature: f32,
+    /// Draw among this many likeliest tokens; 0 for all.
+    pub top_k: usize,
+    /// Draw among the likeliest tokens that together have this probability (after `top_k`); 1 for all.
+    pub top_p: f32,
+    /// Tokens of a completion at most, the end-of-turn token included.
+    pub max_tokens: usize,
+    /// Texts that end a completion; they are not part of its text, but their tokens are among its tokens.
+    pub stop: Vec<String>,
+}
+
+impl Default for Sampling {
+    /// The model's own distribution, up to 256 tokens.
+    fn default() -> Self {
+        Self { temperature: 1.0, top_k: 0, top_p: 1.0, max_tokens: 256, stop: Vec::new() }
+    }
+}
+
+/// A prompt to complete.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PromptRequest {
+    /// Names the random streams: the sample's id.
+    pub id: String,
+    /// The prompt; at least one token.
+    pub tokens: Vec<u32>,
+    /// Completions wanted.
+    pub count: usize,
+}
+
+/// Why a completion ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Finish {
+    /// At an end-of-turn token or a stop text.
+    Stop,
+    /// At the most tokens that were allowed, or that the model holds.
+    Length,
+}
+
+impl Finish {
+    /// `stop` or `length`, as in tables.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Stop => "stop",
+            Self::Length => "length",
+        }
+    }
+}
+
+/// What the model said.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Completion {
+    /// The tokens, with the end-of-turn token if it was drawn.
+    pub tokens: Vec<u32>,
+    /// Each token's log-probability in nats, at temperature 1 and without filters: what a trainer's score of the same
+    /// tokens gives, bit for bit.
+    pub log_probs: Vec<f32>,
+    /// The text, without special tokens and without the stop text.
+    pub text: String,
+    /// Why it ended.
+    pub finish: Finish,
+}
+
+/// How far sampling is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Progress {
+    /// Completions that ended.
+    pub done: usize,
+    /// Completions asked for.
+    pub total: usize,
+    /// Tokens drawn.
+    pub tokens: usize,
+}
+
+/// Rows of prompts that are read together.
+const PROMPT_ROWS: usize = 2048;
+
+/// Completes every request `count` times: `[request][index]`.
+///
+/// # Errors
+/// [`LmError::Request`] for an empty prompt or settings that make no sense, [`LmError::TokenOutOfRange`],
+/// [`LmError::TooLong`] for a prompt that leaves no room, [`LmError::NotFinite`] when the model gives no numbers,
+/// [`LmError::Tokenizer`] from decoding.
+pub fn sample(
+    model: &LanguageModel,
+    requests: &[PromptRequest],
+    sampling: &Sampling,
+    seed: Seed,
+    batch_size: usize,
+    progress: &mut dyn FnMut(Progress),
+) -> Result<Vec<Vec<Completion>>, LmError> {
+    check(model, requests, sampling, batch_size)?;
+    let mut decoder = Decoder::new(&model.config, &model.weights)?;
+    let mut run = Run {
+        model,
+        requests,
+        sampling,
+        seed,
+        done: requests.iter().map(|request| (0..request.count).map(|_| None).collect()).collect(),
+        waiting: (0..requests.len())
+            .flat_map(|request| (0..requests[request].count).map(move |index| (request, index)))
+            .collect(),
+        read: VecDeque::new(),
+        live: Vec::new(),
+        progress: Progress { done: 0, total: requests.iter().map(|request| request.count).sum(), tokens: 0 },
+    };
+    while !(run.waiting.is_empty() && run.live.is_empty()) {
+        run.admit(&mut decoder, batch_size)?;
+        run.advance(&mut decoder)?;
+        progress(run.progress);
+    }
+    let complete = |completions: Vec<Option<Completion>>| completions.into_iter().flatten().collect();
+    Ok(run.done.into_iter().map(complete).collect())
+}
+
+fn check(
+    model: &LanguageModel,
+    requests: &[PromptRequest],
+    sampling: &Sampling,
+    batch_size: usize,
+) -> Result<(), LmError> {
+    let error = |text: String| Err(LmError::Request(text));
+    if !(sampling.temperature.is_finite() && sampling.temperature >= 0.0) {
+        return error(format!("the temperature is {}; give 0 (greedy) or more", sampling.temperature));
+    }
+    if !(sampling.top_p > 0.0 && sampling.top_p <= 1.0) {
+        return error(format!("top-p is {}; give a number above 0 and up to 1", sampling.top_p));
+    }
+    if sampling.max_tokens == 0 || batch_size == 0 {
+        return error("a completion needs at least one token, and a batch one sequence".to_owned());
+    }
+    if sampling.stop.iter().any(String::is_empty) {
+        return error("a stop text is empty: it would stop everything".to_owned());
+    }
+    let limit = model.config.max_position_embeddings;
+    for request in requests {
+        if request.tokens.is_empty() {
+            return error(format!("the prompt of `{}` is empty: give at least one token", request.id));
+        }
+        if request.tokens.len() >= limit {
+            let what = format!("the prompt of `{}`, with a token to add,", request.id);
+            return Err(LmError::TooLong { what, tokens: request.tokens.len() + 1, limit });
+        }
+        let vocab_size = model.config.vocab_size;
+        if let Some(position) = request.tokens.iter().position(|token| *token as usize >= vocab_size) {
+            return Err(LmError::TokenOutOfRange { token: request.tokens[position], position, vocab_size });
+        }
+    }
+    Ok(())
+}
+
+/// A completion that grows.
+struct Live {
+    request: usize,
+    index: usize,
+    limit: usize,
+    random: ChaCha8Rng,
+    chooser: Chooser,
+    tokens: Vec<u32>,
+    log_probs: Vec<f32>,
+    ended: Option<Finish>,
+    /// Nothing before the first token: that one comes from the prompt's logits.
+    sequence: Sequence,
+    prompt: Option<Arc<Prompt>>,
+}
+
+struct Run<'a> {
+    model: &'a LanguageModel,
+    requests: &'a [PromptRequest],
+    sampling: &'a Sampling,
+    seed: Seed,
+    done: Vec<Vec<Option<Completion>>>,
+    /// Request and index of the completions to come, in order.
+    waiting: VecDeque<(usize, usize)>,
+    /// Prompts that have been read and still have completions to come.
+    read: VecDeque<(usize, Arc<Prompt>)>,
+    live: Vec<Live>,
+    progress: Progress,
+}
+
+impl Run<'_> {
+    /// Fills the batch.
+    fn admit(&mut self, decoder: &mut Decoder, batch_size: usize) -> Result<(), LmError> {
+        let count = batch_size.saturating_sub(self.live.len()).min(self.waiting.len());
+        let admitted: Vec<(usize, usize)> = self.waiting.drain(..count).collect();
+        let mut unread: Vec<usize> = admitted.iter().map(|(request, _)| *request).collect();
+        unread.dedup();
+        unread.retain(|request| self.read.iter().all(|(known, _)| known != request));
+        let mut begin = 0;
+        while begin < unread.len() {
+            let mut rows = 0;
+            let mut end = begin;
+            while end < unread.len() && (end == begin || rows + self.requests[unread[end]].tokens.len() <= PROMPT_ROWS)
+            {
+                rows += self.requests[unread[end]].tokens.len();
+                end += 1;
+            }
+            let tokens: Vec<&[u32]> =
+                unread[begin..end].iter().map(|request| &*self.requests[*request].tokens).collect();
+            let prompts = decoder.read(&tokens)?;
+            self.read.extend(unread[begin..end].iter().copied().zip(prompts.into_iter().map(Arc::new)));
+            begin = end;
+        }
+        let limit = self.model.config.max_position_embeddings;
+        for (request, index) in admitted {
+            let Some((_, prompt)) = self.read.iter().find(|(known, _)| *known == request) else { continue };
+            self.live.push(Live {
+                request,
+                index,
+                limit: self.sampling.max_tokens.min(limit - self.requests[request].tokens.len()),
+                random: self.seed.stream(&self.requests[request].id, index as u64),
+                chooser: Chooser::default(),
+                tokens: Vec::new(),
+                log_probs: Vec::new(),
+                ended: None,
+                sequence: Sequence::new(Arc::clone(prompt)),
+                prompt: Some(Arc::clone(prompt)),
+            });
+        }
+        // Kept only while completions wait for it; the live ones hold it themselves.
+        let next = self.waiting.front().map(|(request, _)| *request);
+        self.read.retain(|(request, _)| Some(*request) == next);
+        Ok(())
+    }
+
+    /// One token for every live completion.
+    fn advance(&mut self, decoder: &mut Decoder) -> Result<(), LmError> {
+        let (threads, vocabulary) = (decoder.threads(), self.model.config.vocab_size);
+        let draw =
+            Draw { temperature: self.sampling.temperature, top_k: self.sampling.top_k, top_p: self.sampling.top_p };
+        let (mut fresh, mut old): (Vec<_>, Vec<_>) = self.live.iter_mut().partition(|live| live.prompt.is_some());
+        threads.each_mut(&mut fresh, |_, live| {
+            if let Some(prompt) = live.prompt.take() {
+                live.draw(|live| live.chooser.choose(threads, &prompt.logits, draw, &mut live.random));
+            }
+        });
+        if !old.is_empty() {
+            let tokens: Vec<u32> = old.iter().filter_map(|live| live.tokens.last().copied()).collect();
+            let mut sequences: Vec<&mut Sequence> = old.iter_mut().map(|live| &mut live.sequence).collect();
+            let logits = decoder.advance(&mut sequences, &tokens)?;
+            threads.each_mut(&mut old, |row, live| {
+                let logits = &logits[row * vocabulary..(row + 1) * vocabulary];
+                live.draw(|live| live.chooser.choose(threads, logits, draw, &mut live.random));
+            });
+        }
+        for live in &mut self.live {
+            if let Some(value) = live.log_probs.last().filter(|value| !value.is_finite()) {
+                let (id, index) = (&self.requests[live.request].id, live.index);
+                let what =
+                    format!("the log-probability of token {} of completion {index} of `{id}`", live.tokens.len() - 1);
+                return Err(LmError::NotFinite { what, value: f64::from(*value) });
+            }
+            self.progress.tokens += 1;
+            live.end(&self.model.tokenizer, self.model.config.eos_token_ids.as_slice(), self.sampling)?;
+        }
+        let (ended, live) = std::mem::take(&mut self.live).into_iter().partition(|live| live.ended.is_some());
+        self.live = live;
+        let ended: Vec<Live> = ended;
+        for live in ended {
+            self.progress.done += 1;
+            let (request, index) = (live.request, live.index);
+            self.done[request][index] = Some(live.finish(&self.model.tokenizer, self.sampling)?);
+        }
+        Ok(())
+    }
+}
+
+impl Live {
+    fn draw(&mut self, choose: impl FnOnce(&mut Self) -> (u32, f32)) {
+        let (token, log_prob) = choose(self);
+        self.tokens.push(token);
+        self.log_probs.push(log_prob);
+    }
+
+    /// Notes whether the last token ends the completion.
+    fn end(&mut self, tokenizer: &Tokenizer, eos: &[u32], sampling: &Sampling) -> Result<(), LmError> {
+        let last = self.tokens.last();
+        let stopped = last.is_some_and(|token| eos.contains(token) || tokenizer.eos.contains(token))
+            || (!sampling.stop.is_empty() && self.says_stop(tokenizer, sampling)?);
+        if stopped {
+            self.ended = Some(Finish::Stop);
+        } else if self.tokens.len() >= self.limit {
+            self.ended = Some(Finish::Length);
+        }
+        Ok(())
+    }
+
+    /// Whether the last tokens spell a stop text. Looks back as far as one can reach, a few empty tokens included.
+    fn says_stop(&self, tokenizer: &Tokenizer, sampling: &Sampling) -> Result<bool, LmError> {
+        let longest = sampling.stop.iter().map(String::len).max().unwrap_or(0);
+        let begin = self.tokens.len().saturating_sub(longest + 16);
+        let text = tokenizer.decode(&self.tokens[begin..])?;
+        Ok(sampling.stop.iter().any(|stop| text.contains(stop)))
+    }
+
+    fn finish(self, tokenizer: &Tokenizer, sampling: &Sampling) -> Result<Completion, LmError> {
+        let mut text = tokenizer.decode(&self.tokens)?;
+        if let Some(end) = sampling.stop.iter().filter_map(|stop| text.find(stop)).min() {
+            text.truncate(end);
+        }
+        let finish = self.ended.unwrap_or(Finish::Length);
+        Ok(Completion { tokens: self.tokens, log_probs: self.log_probs, text, finish })
+    }
+}

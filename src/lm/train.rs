@@ -1,0 +1,172 @@
+//! Training: log-probabilities of completions, gradients through them, AdamW.
+//!
+//! What the loss is, is the caller's business: it gets the log-probabilities and entropies of a few groups and gives back
+//! the derivatives of its loss. A group's prompt is computed once, however many completions follow it. Nothing here depends
+//! on the number of threads: same groups, same bits.
+
+use std::ops::Range;
+
+pub use crate::lm::adamw::{AdamW, OptimizerState};
+use crate::lm::native::Engine;
+use crate::lm::{LanguageModel, LmError};
+
+/// A prompt and the completions that were drawn for it, as tokens.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct PromptGroup {
+    /// The prompt; at least one token.
+    pub prompt: Vec<u32>,
+    /// The completions; a completion's tokens include the end-of-turn token if it has one.
+    pub completions: Vec<Vec<u32>>,
+}
+
+/// What the model thinks of a group's completions: `[completion][token]`.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct TokenScores {
+    /// Log-probability of each token, in nats, at temperature 1.
+    pub log_probs: Vec<Vec<f32>>,
+    /// Entropy of the distribution that each token was drawn from, in nats.
+    pub entropies: Vec<Vec<f32>>,
+}
+
+/// The derivatives of a loss by a group's scores: `[completion][token]`.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct TokenGradients {
+    /// d loss / d log-probability.
+    pub log_probs: Vec<Vec<f32>>,
+    /// d loss / d entropy; empty if the loss has no entropy term.
+    pub entropies: Vec<Vec<f32>>,
+}
+
+impl From<Vec<Vec<f32>>> for TokenGradients {
+    /// Gradients of a loss without an entropy term.
+    fn from(log_probs: Vec<Vec<f32>>) -> Self {
+        Self { log_probs, entropies: Vec::new() }
+    }
+}
+
+/// A loss: given the numbers of some groups and their scores, the derivatives by them.
+pub type Loss<'a, E> = dyn FnMut(Range<usize>, &[TokenScores]) -> Result<Vec<TokenGradients>, E> + 'a;
+
+/// What one accumulation did.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Accumulated {
+    /// Rows (tokens after sharing prompts) that went forward.
+    pub forward_rows: usize,
+    /// Rows that went backward.
+    pub backward_rows: usize,
+    /// Groups whose gradients were all zero: their backward pass was left out.
+    pub dead_groups: usize,
+}
+
+/// What one update did.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct StepReport {
+    /// Global norm of the gradients before clipping.
+    pub grad_norm: f64,
+}
+
+/// A model in training.
+pub struct Trainer {
+    model: LanguageModel,
+    engine: Engine,
+}
+
+impl Trainer {
+    /// Rows of one pass unless set by [`Trainer::rows_per_pass`]: about 1.5 GB of activations for a model of 135 M parameters.
+    pub const DEFAULT_ROWS: usize = 2048;
+
+    /// Begins training of `model`.
+    ///
+    /// # Errors
+    /// [`LmError::Config`] or [`LmError::Layout`] if the model's parts do not fit.
+    pub fn new(model: LanguageModel, optimizer: AdamW) -> Result<Self, LmError> {
+        let engine = Engine::new(&model.config, &model.weights, optimizer, Self::DEFAULT_ROWS)?;
+        Ok(Self { model, engine })
+    }
+
+    /// Sets how many rows (tokens, a shared prompt counted once) one forward and backward pass may hold. A larger group
+    /// goes alone. Fewer rows need less memory; gradients are the same up to rounding.
+    #[must_use]
+    pub fn rows_per_pass(mut self, rows: usize) -> Self {
+        self.engine.rows = rows.max(1);
+        self
+    }
+
+    /// Chooses whether weight decay spares the embedding, the output head and the norms. By default it does not, as in
+    /// `torch.optim.AdamW` with one parameter group.
+    #[must_use]
+    pub fn decay_linear_only(mut self, linear_only: bool) -> Self {
+        self.engine.decay_linear_only = linear_only;
+        self
+    }
+
+    /// The model as it is now.
+    pub fn model(&self) -> &LanguageModel {
+        &self.model
+    }
+
+    /// Ends training.
+    pub fn into_model(self) -> LanguageModel {
+        self.model
+    }
+
+    /// Returns the scores of each group's completions.
+    ///
+    /// # Errors
+    /// [`LmError::Request`] for an empty prompt, [`LmError::TokenOutOfRange`], [`LmError::TooLong`],
+    /// [`LmError::NotFinite`].
+    pub fn score(&mut self, groups: &[PromptGroup]) -> Result<Vec<TokenScores>, LmError> {
+        self.engine.score(&self.model.weights, groups)
+    }
+
+    /// Adds the gradients of a loss to those accumulated since the last [`Trainer::step`].
+    ///
+    /// The groups are taken in passes of consecutive groups. For each pass `loss` gets the numbers of its groups and their
+    /// scores, and returns the derivatives of the loss by them, in the same shapes. Groups whose derivatives are all zero
+    /// are left out of the backward pass; a caller that knows them beforehand saves their forward pass by not giving them.
+    ///
+    /// # Errors
+    /// As [`Trainer::score`], as `loss`, [`LmError::Request`] for derivatives of another shape, [`LmError::NotFinite`] for
+    /// a derivative.
+    pub fn accumulate<E: From<LmError>>(
+        &mut self,
+        groups: &[PromptGroup],
+        loss: &mut Loss<'_, E>,
+    ) -> Result<Accumulated, E> {
+        self.engine.accumulate(&self.model.weights, groups, loss)
+    }
+
+    /// Clips the accumulated gradients to the global norm `max_norm` (if there is one), updates the weights with learning
+    /// rate `lr`, and forgets the gradients.
+    ///
+    /// # Errors
+    /// [`LmError::NotFinite`] if the norm is; the weights are then unchanged.
+    pub fn step(&mut self, lr: f64, max_norm: Option<f64>) -> Result<StepReport, LmError> {
+        let grad_norm = self.engine.step(&mut self.model.weights, lr, max_norm)?;
+        Ok(StepReport { grad_norm })
+    }
+
+    /// Forgets the accumulated gradients.
+    pub fn discard(&mut self) {
+        self.engine.discard();
+    }
+
+    /// Returns the accumulated gradient of the parameter called `name`, row-major like the parameter.
+    pub fn gradient(&self, name: &str) -> Option<&[f32]> {
+        let slot = self.model.weights.parameters.iter().position(|parameter| parameter.name == name)?;
+        Some(self.engine.gradient(slot))
+    }
+
+    /// Returns the optimiser's state, to go on later.
+    pub fn state(&self) -> OptimizerState {
+        self.engine.state()
+    }
+
+    /// Goes on with the state of an earlier trainer of a model of the same shape.
+    ///
+    /// # Errors
+    /// [`LmError::Layout`] if the state's sizes are not the model's.
+    pub fn restore(&mut self, state: &OptimizerState) -> Result<(), LmError> {
+        self.engine.restore(&self.model.weights, state)
+    }
+}

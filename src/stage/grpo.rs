@@ -1,0 +1,159 @@
+//! `grpo`: one round of training on groups of the policy's own rollouts.
+//!
+//! Sources: DeepSeekMath (arXiv 2402.03300) for the algorithm; ToolExpander (arXiv 2510.07737) for the learning rate that
+//! decays over rounds, no KL term with unequal clip bounds, and demonstrations for samples that the policy cannot solve.
+//! Differences from TRL's trainer: groups whose rewards are all equal are not trained on when there is no KL term (their
+//! gradient is 0, and they still count in what the loss is averaged over); demonstrations are taken away during the round
+//! with a probability that moves in a line, and a prompt with them and the same prompt without are never normalised
+//! together, since a group is the rollouts of one rendered prompt.
+
+mod anneal;
+mod batch;
+mod parameters;
+mod update;
+
+use crate::{
+    lm::{Config, LanguageModel, train::Trainer},
+    stage::{
+        StageCtx, StageError,
+        training::{
+            self,
+            learner::{self, Learner, StepError},
+            order,
+            prompts::{Room, questions},
+        },
+    },
+    table::{MetricRow, RolloutRow},
+};
+
+use batch::{Course, Group, totals};
+use parameters::{Parameters, Settings};
+use update::{Lesson, Update};
+
+pub(super) fn run(context: &mut StageCtx) -> Result<(), StageError> {
+    let settings = context.params::<Parameters>()?.checked()?;
+    training::on_threads(context, |context| train(context, &settings))
+}
+
+fn train(context: &mut StageCtx, settings: &Settings) -> Result<(), StageError> {
+    let model = LanguageModel::load(context.input_path("model")?).map_err(StageError::failed("read the model"))?;
+    let samples = context.input_samples("samples")?;
+    let room = Room { context: model.config.max_position_embeddings, long: settings.long_prompts };
+    let questions = questions(context, &samples, &model.tokenizer, true, room, |_| settings.sampling.max_tokens)?;
+    let mut reference = reference(context, settings, &model.config)?;
+
+    // Rounds draw from streams of their own, though the stage's seed may be the same in all of them.
+    let seed = context.seed().derive(&format!("grpo round {}", settings.rate.round));
+    let steps = order::steps(seed, questions.len(), settings.prompts_per_step, settings.length);
+    let course = Course { settings, samples: &samples, questions: &questions, steps: &steps, seed };
+
+    let (mut learner, tables) = Learner::new(context, model, settings.optimizer)?;
+    let mut metrics: Vec<MetricRow> = learner::rows(&tables, 0)?;
+    let mut rollouts: Vec<RolloutRow> = learner::rows(&tables, 1)?;
+    // How many rollouts each sample has had.
+    let mut had = vec![0_usize; samples.len()];
+    for turn in steps.iter().take(learner.steps).flatten() {
+        had[questions[turn.sample].sample] += settings.advantages.group_size;
+    }
+    while learner.steps < steps.len() {
+        let step = learner.steps;
+        let groups = course.roll(context, learner.trainer.model(), step, learner.tokens)?;
+        for group in &groups {
+            let sample = &samples[group.sample];
+            for rollout in &group.rollouts {
+                let index = &mut had[group.sample];
+                rollouts.push(rollout.row(sample, *index, group.tokens.prompt.len(), group.demonstrated));
+                *index += 1;
+            }
+        }
+        let lr = settings.rate.at(u32::try_from(step).unwrap_or(u32::MAX));
+        let failed = |error: StepError, context: &StageCtx, updates: usize| error.at(context, updates + 1);
+        let lesson = Lesson::new(settings, &groups, totals(&groups), reference.as_mut())
+            .map_err(|error| failed(error, context, learner.updates))?;
+        for _ in 0..settings.inner_steps {
+            let update =
+                lesson.update(&mut learner.trainer, lr).map_err(|error| failed(error, context, learner.updates))?;
+            learner.updates += 1;
+            let row = metric_row(settings, learner.updates, lr, &groups, &update);
+            say(context, &row, &groups);
+            metrics.push(row);
+        }
+        let worked: usize = groups.iter().map(|group| group.tokens.prompt.len() + group.completion_tokens()).sum();
+        learner.finish_step(context, worked as u64, || {
+            Ok(vec![learner::encoded(&metrics)?, learner::encoded(&rollouts)?])
+        })?;
+        context.progress_tokens(learner.steps as u64, steps.len() as u64, "steps", learner.tokens);
+    }
+    learner.trainer.into_model().save(context.output_path("model")?).map_err(StageError::failed("write the model"))?;
+    context.write_table("metrics", &metrics)?;
+    context.write_table("rollouts", &rollouts)
+}
+
+/// Loads the reference policy if there is a KL term.
+fn reference(context: &StageCtx, settings: &Settings, policy: &Config) -> Result<Option<Trainer>, StageError> {
+    if settings.kl.is_none() {
+        return Ok(None);
+    }
+    let port = if context.has_input("reference") { "reference" } else { "model" };
+    let model =
+        LanguageModel::load(context.input_path(port)?).map_err(StageError::failed("read the reference model"))?;
+    if model.config.vocab_size != policy.vocab_size {
+        return Err(StageError::data(
+            "input `reference`",
+            format!("has {} tokens, the policy {}", model.config.vocab_size, policy.vocab_size),
+            "connect a model with the policy's tokenizer: the policy before some of its training",
+        ));
+    }
+    Trainer::new(model, settings.optimizer).map(Some).map_err(StageError::failed("set up the reference model"))
+}
+
+/// Returns the row of one optimiser update.
+#[expect(
+    clippy::cast_possible_truncation,
+    clippy::cast_possible_wrap,
+    clippy::cast_precision_loss,
+    reason = "columns are 32 bits wide, counts of one step are far smaller"
+)]
+fn metric_row(settings: &Settings, updates: usize, lr: f64, groups: &[Group], update: &Update) -> MetricRow {
+    let rollouts = || groups.iter().flat_map(|group| &group.rollouts);
+    let count = rollouts().count() as f64;
+    let mean = rollouts().map(|rollout| rollout.reward.total).sum::<f64>() / count;
+    let variance = rollouts().map(|rollout| (rollout.reward.total - mean).powi(2)).sum::<f64>() / count;
+    let live = groups.iter().filter(|group| group.live).count();
+    MetricRow {
+        step: updates as i32,
+        round: settings.rate.round as i32,
+        loss: update.loss as f32,
+        reward_mean: mean as f32,
+        reward_std: variance.sqrt() as f32,
+        correct_rate: (rollouts().filter(|rollout| rollout.reward.correct).count() as f64 / count) as f32,
+        kl: update.kl as f32,
+        entropy: update.entropy as f32,
+        clip_low: update.clip_low as f32,
+        clip_high: update.clip_high as f32,
+        grad_norm: update.grad_norm as f32,
+        lr,
+        live_groups: live as i32,
+        dead_groups: (groups.len() - live) as i32,
+        tokens: update.tokens as i64,
+    }
+}
+
+/// Says the numbers that people follow.
+#[expect(clippy::cast_precision_loss, reason = "a step has few groups")]
+fn say(context: &mut StageCtx, row: &MetricRow, groups: &[Group]) {
+    let step = row.step.unsigned_abs().into();
+    let share = |count: usize| count as f32 / groups.len() as f32;
+    for (name, value) in [
+        ("reward", row.reward_mean),
+        ("correct", row.correct_rate),
+        ("loss", row.loss),
+        ("kl", row.kl),
+        ("entropy", row.entropy),
+        ("grad-norm", row.grad_norm),
+        ("live", share(groups.iter().filter(|group| group.live).count())),
+        ("demonstrated", share(groups.iter().filter(|group| group.demonstrated).count())),
+    ] {
+        context.metric(name, step, f64::from(value));
+    }
+}

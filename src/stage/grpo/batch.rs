@@ -1,0 +1,146 @@
+//! The rollouts of one step: which prompts, what was sampled, what it is worth.
+
+use crate::{
+    base::Seed,
+    lm::{
+        LanguageModel,
+        sample::{PromptRequest, sample},
+        train::PromptGroup,
+    },
+    rl::{Totals, advantages},
+    stage::{
+        StageCtx, StageError,
+        training::{
+            order::Turn,
+            prompts::Question,
+            rollouts::{BATCH, Rollout, scored},
+        },
+    },
+    tools::Sample,
+};
+
+use super::parameters::Settings;
+
+/// Rewards that differ by less are equal.
+const EQUAL: f64 = 1e-8;
+
+/// What the round trains on.
+pub(super) struct Course<'a> {
+    pub(super) settings: &'a Settings,
+    pub(super) samples: &'a [Sample],
+    pub(super) questions: &'a [Question],
+    /// The turns of every step.
+    pub(super) steps: &'a [Vec<Turn>],
+    pub(super) seed: Seed,
+}
+
+/// The rollouts of one prompt.
+pub(super) struct Group {
+    /// The sample's index in its table.
+    pub(super) sample: usize,
+    /// The prompt showed demonstrations.
+    pub(super) demonstrated: bool,
+    pub(super) rollouts: Vec<Rollout>,
+    /// One advantage a rollout; all 0 where the group is not live.
+    pub(super) advantages: Vec<f64>,
+    /// The rewards differ.
+    pub(super) live: bool,
+    /// Prompt and completions, as the trainer takes them.
+    pub(super) tokens: PromptGroup,
+}
+
+impl Group {
+    fn new(prompt: Prompt, rollouts: Vec<Rollout>, advantages: &[f64]) -> Self {
+        let first = rollouts.first().map_or(0.0, |rollout| rollout.reward.total);
+        let live = rollouts.iter().any(|rollout| (rollout.reward.total - first).abs() > EQUAL);
+        let completions = rollouts.iter().map(|rollout| rollout.completion.tokens.clone()).collect();
+        Self {
+            sample: prompt.sample,
+            demonstrated: prompt.demonstrated,
+            // Equal rewards can leave advantages of rounding errors.
+            advantages: if live { advantages.to_vec() } else { vec![0.0; rollouts.len()] },
+            live,
+            tokens: PromptGroup { prompt: prompt.request.tokens, completions },
+            rollouts,
+        }
+    }
+
+    /// Returns the tokens of all completions.
+    pub(super) fn completion_tokens(&self) -> usize {
+        self.tokens.completions.iter().map(Vec::len).sum()
+    }
+}
+
+impl Course<'_> {
+    /// Samples and scores the rollouts of step `step`. `tokens` were worked through before, for the progress.
+    pub(super) fn roll(
+        &self,
+        context: &mut StageCtx,
+        model: &LanguageModel,
+        step: usize,
+        tokens: u64,
+    ) -> Result<Vec<Group>, StageError> {
+        let prompts = self.prompts(step);
+        let requests: Vec<PromptRequest> = prompts.iter().map(|prompt| prompt.request.clone()).collect();
+        let (seed, total) = (context.seed().0, self.steps.len() as u64);
+        let mut told = 0;
+        let completions =
+            sample(model, &requests, &self.settings.sampling, self.seed.derive("rollouts"), BATCH, &mut |progress| {
+                if progress.done > told {
+                    told = progress.done;
+                    context.progress_tokens(step as u64, total, "steps", tokens + progress.tokens as u64);
+                }
+            })
+            .map_err(StageError::failed(format!("sample rollouts at step {} (seed {seed})", step + 1)))?;
+        let mut spec = self.settings.rewards.clone();
+        spec.step = spec.step.saturating_add(u32::try_from(step).unwrap_or(u32::MAX));
+        let rollouts: Vec<Vec<Rollout>> = prompts
+            .iter()
+            .zip(completions)
+            .map(|(prompt, completions)| scored(&spec, &self.samples[prompt.sample], completions))
+            .collect();
+        let rewards: Vec<Vec<f64>> = rollouts.iter().flatten().map(|rollout| vec![rollout.reward.total]).collect();
+        let advantages =
+            advantages(&rewards, &self.settings.advantages).map_err(StageError::failed("compute advantages"))?;
+        let chunks = advantages.values.chunks(self.settings.advantages.group_size);
+        Ok(prompts.into_iter().zip(rollouts).zip(chunks).map(|((p, r), a)| Group::new(p, r, a)).collect())
+    }
+
+    /// Returns the prompts of step `step`, with or without demonstrations as the draw has it.
+    fn prompts(&self, step: usize) -> Vec<Prompt> {
+        let prompt = |turn: &Turn| {
+            let question = &self.questions[turn.sample];
+            let id = &self.samples[question.sample].id;
+            let keeps = self.settings.keep.keeps(self.seed, id, step, self.steps.len());
+            let demonstrated = question.shown.is_some() && keeps;
+            let request = PromptRequest {
+                // A step can take a sample twice when it goes through several epochs: different streams.
+                id: format!("{}/{id}", turn.epoch),
+                tokens: question.tokens(demonstrated).to_vec(),
+                count: self.settings.advantages.group_size,
+            };
+            Prompt { sample: question.sample, demonstrated, request }
+        };
+        self.steps[step].iter().map(prompt).collect()
+    }
+}
+
+/// One prompt of a step.
+struct Prompt {
+    /// The sample's index in its table.
+    sample: usize,
+    demonstrated: bool,
+    request: PromptRequest,
+}
+
+/// Returns what the loss of a step is averaged over: every completion, those of dead groups included, so that skipping
+/// them changes nothing.
+#[expect(clippy::cast_precision_loss, reason = "a step has fewer than 2^53 tokens")]
+pub(super) fn totals(groups: &[Group]) -> Totals {
+    let lengths = || groups.iter().flat_map(|group| &group.tokens.completions).map(Vec::len);
+    Totals {
+        sequences: lengths().count() as f64,
+        filled: lengths().filter(|length| *length > 0).count() as f64,
+        tokens: lengths().sum::<usize>() as f64,
+    }
+}

@@ -1,0 +1,156 @@
+//! A model in training that can be killed at any moment: the trainer, its checkpoints, and what went wrong with numbers.
+
+use crate::{
+    lm::{
+        LanguageModel, LmError,
+        train::{AdamW, OptimizerState, Trainer},
+    },
+    rl::RlError,
+    stage::{
+        StageCtx, StageError,
+        training::checkpoint::{self, Checkpoint, State},
+    },
+    table::{self, TableRow},
+};
+
+/// Tokens worked through between two checkpoints. Counted in tokens, not seconds: a token costs about as many operations
+/// as the model has parameters, and so does writing the checkpoint, so checkpoints take the same small share of the time
+/// for all models.
+const CHECKPOINT_TOKENS: u64 = 1 << 15;
+
+/// A model in training.
+pub(in crate::stage) struct Learner {
+    /// The trainer.
+    pub(in crate::stage) trainer: Trainer,
+    /// Steps of the stage done.
+    pub(in crate::stage) steps: usize,
+    /// Optimiser updates done.
+    pub(in crate::stage) updates: usize,
+    /// Tokens worked through.
+    pub(in crate::stage) tokens: u64,
+    /// Tokens worked through when the last checkpoint was written.
+    saved: u64,
+}
+
+impl Learner {
+    /// Begins, or goes on where an earlier attempt of the same key left off; then the tables that it had written so far
+    /// come along.
+    ///
+    /// # Errors
+    /// [`StageError::Failed`] if the model cannot be trained, [`StageError::Io`] if the checkpoint cannot be read.
+    pub(in crate::stage) fn new(
+        context: &mut StageCtx,
+        mut model: LanguageModel,
+        optimizer: AdamW,
+    ) -> Result<(Self, Vec<Vec<u8>>), StageError> {
+        let sizes = |model: &LanguageModel| -> Vec<usize> {
+            model.weights.parameters.iter().map(|parameter| parameter.data.len()).collect()
+        };
+        let found = checkpoint::load(context.scratch())?.filter(|found| fits(found, &sizes(&model)));
+        let (mut learner_state, mut tables) = ((0, 0, 0), Vec::new());
+        let mut state = None;
+        if let Some(found) = found {
+            context.log(format!("going on after step {}, where an earlier attempt left off", found.steps));
+            let mut tensors = found.tensors.into_iter();
+            for parameter in &mut model.weights.parameters {
+                parameter.data = tensors.next().unwrap_or_default();
+            }
+            let moments: Vec<Vec<f32>> = tensors.collect();
+            let (first, second) = moments.split_at(moments.len() / 2);
+            state =
+                Some(OptimizerState { steps: found.optimizer_steps, first: first.to_vec(), second: second.to_vec() });
+            learner_state = (found.steps, found.updates, found.tokens);
+            tables = found.tables;
+        }
+        let failed = || StageError::failed("set up the training");
+        let mut trainer = Trainer::new(model, optimizer).map_err(failed())?;
+        if let Some(state) = state {
+            trainer.restore(&state).map_err(failed())?;
+        }
+        let (steps, updates, tokens) = learner_state;
+        let count = |number: u64| usize::try_from(number).unwrap_or(usize::MAX);
+        let learner = Self { trainer, steps: count(steps), updates: count(updates), tokens, saved: tokens };
+        Ok((learner, tables))
+    }
+
+    /// Notes a finished step and, if it is time, leaves a checkpoint. `tables` are written only then.
+    ///
+    /// # Errors
+    /// [`StageError::Io`].
+    pub(in crate::stage) fn finish_step(
+        &mut self,
+        context: &StageCtx,
+        tokens: u64,
+        tables: impl FnOnce() -> Result<Vec<Vec<u8>>, StageError>,
+    ) -> Result<(), StageError> {
+        self.steps += 1;
+        self.tokens += tokens;
+        if self.tokens - self.saved < CHECKPOINT_TOKENS {
+            return Ok(());
+        }
+        self.saved = self.tokens;
+        let state = self.trainer.state();
+        let weights = self.trainer.model().weights.parameters.iter().map(|parameter| &parameter.data);
+        let tensors: Vec<&[f32]> = weights.chain(&state.first).chain(&state.second).map(Vec::as_slice).collect();
+        checkpoint::save(
+            context.scratch(),
+            &State {
+                steps: self.steps as u64,
+                updates: self.updates as u64,
+                tokens: self.tokens,
+                optimizer_steps: state.steps,
+                tables: &tables()?,
+                tensors: &tensors,
+            },
+        )
+    }
+}
+
+/// Returns whether a checkpoint is of a model of these sizes.
+fn fits(found: &Checkpoint, sizes: &[usize]) -> bool {
+    let lengths: Vec<usize> = found.tensors.iter().map(Vec::len).collect();
+    lengths == sizes || lengths == sizes.repeat(3)
+}
+
+/// Returns the rows of a table that a checkpoint holds; of a missing one, none.
+///
+/// # Errors
+/// [`StageError::Failed`] if it is no such table.
+pub(in crate::stage) fn rows<R: TableRow>(tables: &[Vec<u8>], index: usize) -> Result<Vec<R>, StageError> {
+    let decode = |bytes: &Vec<u8>| table::decode(bytes).map_err(StageError::failed("read a table of the checkpoint"));
+    tables.get(index).map_or(Ok(Vec::new()), decode)
+}
+
+/// Returns a table for a checkpoint.
+///
+/// # Errors
+/// [`StageError::Failed`].
+pub(in crate::stage) fn encoded<R: TableRow>(rows: &[R]) -> Result<Vec<u8>, StageError> {
+    table::encode(rows).map_err(StageError::failed("write a table of the checkpoint"))
+}
+
+/// Why a step of training failed.
+#[derive(Debug, thiserror::Error)]
+pub(in crate::stage) enum StepError {
+    /// In the model.
+    #[error(transparent)]
+    Lm(#[from] LmError),
+    /// In the loss.
+    #[error(transparent)]
+    Rl(#[from] RlError),
+}
+
+impl StepError {
+    /// Returns the error of a stage with seed `seed` that was at optimiser step `step` (from 1).
+    pub(in crate::stage) fn at(self, context: &StageCtx, step: usize) -> StageError {
+        let seed = context.seed().0;
+        match self {
+            Self::Lm(LmError::NotFinite { .. }) | Self::Rl(RlError::NotFinite { .. }) => StageError::data(
+                format!("optimiser step {step}, seed {seed}"),
+                format!("the training broke down: {self}"),
+                "lower `lr`, raise `warm-up`, or check that the model it starts from is sound",
+            ),
+            other => StageError::failed(format!("train at optimiser step {step} (seed {seed})"))(other),
+        }
+    }
+}

@@ -1,0 +1,11 @@
+//! What the kinds that train or sample a model share: prompts as tokens, the order of samples, the learner with its
+//! checkpoints. No kind of its own; nothing here is seen outside `stage`.
+
+pub(super) mod checkpoint;
+pub(super) mod learner;
+pub(super) mod order;
+pub(super) mod prompts;
+pub(super) mod rollouts;
+mod threads;
+
+pub(super) use threads::on_threads;

@@ -1,0 +1,42 @@
+//! Everything that can be said about one completion: parsed, matched, executed, correct.
+
+use super::{
+    Sample,
+    execution::{self, Executed},
+    matching,
+    parse::{self, ParsedOutput},
+};
+
+/// The verdict on one completion.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Judgement {
+    /// The completion, taken apart.
+    pub output: ParsedOutput,
+    /// Calls could be read, or none were to be made and none were.
+    pub parsed: bool,
+    /// The calls are what the sample accepts.
+    pub matched: bool,
+    /// What came of running them; all false where the sample has no environment or no calls could be read.
+    pub execution: Executed,
+    /// Matched, and where the sample has an environment also executed with the gold's results and state.
+    pub correct: bool,
+    /// The first thing that is wrong.
+    pub error: Option<String>,
+}
+
+/// Judges a model's text as an answer to a sample.
+pub fn judge(sample: &Sample, completion: &str) -> Judgement {
+    let output = parse::calls(completion);
+    let verdict = matching::matches_output(&output, &sample.answer, &sample.tools);
+    let no_call_is_right = sample.answer.is_empty();
+    let parsed = output.calls.is_ok() || no_call_is_right;
+    let execution = match &output.calls {
+        _ if sample.environment.is_none() => Executed::default(),
+        Ok(calls) => execution::judge(calls, sample),
+        Err(_) if no_call_is_right => execution::judge(&[], sample),
+        Err(_) => Executed::default(),
+    };
+    let correct = verdict.matched && (sample.environment.is_none() || execution.right());
+    let error = if correct { None } else { verdict.reason.or_else(|| execution.error.clone()) };
+    Judgement { output, parsed, matched: verdict.matched, execution, correct, error }
+}
