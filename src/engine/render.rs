@@ -193,7 +193,7 @@ mod tests {
                 ("all".to_owned(), vec![artifact("a"), artifact("b")]),
                 ("none".to_owned(), vec![]),
             ]),
-            files: BTreeMap::from([("0".to_owned(), "/work/count.sh".into())]),
+            files: BTreeMap::from([("0".to_owned(), "/attempt/count.sh".into())]),
             outputs: BTreeMap::from([(
                 "out".to_owned(),
                 OutputSlot { artifact_type: ArtifactType::File, path: "/out/out".into() },
@@ -228,7 +228,7 @@ mod tests {
         assert_eq!(
             filled(&command).unwrap(),
             [
-                "/work/count.sh",
+                "/attempt/count.sh",
                 "/store/one",
                 "x=/store/one",
                 "/store/a",
