@@ -39,6 +39,11 @@ use crate::{
     },
 };
 
+/// How long, in times of what the last batch took, the next one is gathered. Syncing each result by itself would slow down
+/// everything else that writes to the disk, the stages above all; a result that comes alone is committed at once.
+const REST: u32 = 4;
+/// How long a batch is gathered at most; a flush ends it.
+const LONGEST_REST: Duration = Duration::from_millis(100);
 /// Results that go into one batch at most.
 const BATCH: usize = 1024;
 /// Files up to which `fsync` is used in any case.
@@ -247,9 +252,18 @@ struct Pending {
 
 impl Worker {
     fn run(mut self, queue: &Receiver<Job>) {
+        let mut rest_until = Instant::now();
         while let Ok(first) = queue.recv() {
-            let jobs: Vec<Job> = std::iter::once(first).chain(queue.try_iter().take(BATCH - 1)).collect();
+            let mut jobs = vec![first];
+            while jobs.len() < BATCH && !matches!(jobs.last(), Some(Job::Flush(_))) {
+                match queue.recv_timeout(rest_until.saturating_duration_since(Instant::now())) {
+                    Ok(job) => jobs.push(job),
+                    Err(_) => break,
+                }
+            }
+            let began = Instant::now();
             self.batch(jobs);
+            rest_until = Instant::now() + (began.elapsed() * REST).min(LONGEST_REST);
         }
         if self.wrote {
             let _ = self.shared.index.settle();
