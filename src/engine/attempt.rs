@@ -1,6 +1,7 @@
 //! One running attempt: what it says and how it ends.
 
 use std::{
+    collections::BTreeMap,
     io,
     os::fd::OwnedFd,
     time::{Duration, Instant},
@@ -40,6 +41,8 @@ pub(super) struct Attempt {
     pub began: Instant,
     /// Whence its events come.
     pub speech: Speech,
+    /// The facts that it has said so far.
+    pub facts: BTreeMap<String, String>,
 }
 
 /// Whence the events of an attempt come.
@@ -67,6 +70,7 @@ impl Attempt {
 
     /// Hands what the stage has said since the last call to `sink`.
     pub(super) fn listen(&mut self, sink: &mut dyn FnMut(StageEvent)) -> io::Result<()> {
+        let sink = &mut noting(&mut self.facts, sink);
         match &mut self.speech {
             Speech::File(follower) => follower.read(&self.workspace.desk.events(), sink),
             Speech::Pipe { reader, lines } => {
@@ -90,6 +94,7 @@ impl Attempt {
         if self.pipe().is_some() {
             self.listen(sink)?;
         }
+        let sink = &mut noting(&mut self.facts, sink);
         match &mut self.speech {
             Speech::File(follower) => follower.finish(&self.workspace.desk.events(), sink),
             Speech::Pipe { lines, .. } => {
@@ -97,6 +102,19 @@ impl Attempt {
                 Ok(())
             }
         }
+    }
+}
+
+/// Returns a sink that notes facts and hands everything on.
+fn noting<'a>(
+    facts: &'a mut BTreeMap<String, String>,
+    sink: &'a mut dyn FnMut(StageEvent),
+) -> impl FnMut(StageEvent) + 'a {
+    move |event| {
+        if let StageEvent::Fact { name, value } = &event {
+            facts.insert(name.clone(), value.clone());
+        }
+        sink(event);
     }
 }
 

@@ -54,6 +54,19 @@ pub enum Cause {
     /// A file that is part of the key has other bytes than when the run was planned.
     #[error("`{0}` was changed while the run was going: run again")]
     Changed(Utf8PathBuf),
+    /// It said another fact than the execution whose lost result it was to make again.
+    #[error(
+        "`{name}` is {now}, but was {then} when this stage first ran, and that result is lost: bring back what there was \
+         then, or accept what there is now by changing a parameter of the stage (for a source, its `digest`)"
+    )]
+    Fact {
+        /// The fact's name.
+        name: String,
+        /// Its value at the first execution.
+        then: String,
+        /// Its value now.
+        now: String,
+    },
     /// The command cannot be filled in.
     #[error(transparent)]
     Command(#[from] RenderError),

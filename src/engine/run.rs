@@ -91,6 +91,12 @@ pub fn run(
     run.finish(began)
 }
 
+/// What an attempt has made.
+struct Made {
+    outputs: Outputs,
+    facts: BTreeMap<String, String>,
+}
+
 /// A run under way.
 struct Run<'a> {
     graph: &'a Graph,
@@ -243,7 +249,16 @@ impl Run<'_> {
             Some(reader) => Speech::Pipe { reader: Some(reader), lines: EventLines::default() },
             None => Speech::File(EventFile::default()),
         };
-        self.running.push(Attempt { index, workspace, log, lock, child: started.child, began, speech });
+        self.running.push(Attempt {
+            index,
+            workspace,
+            log,
+            lock,
+            child: started.child,
+            began,
+            speech,
+            facts: BTreeMap::new(),
+        });
         let reason = self.states[index].reason.clone();
         self.emit(RunEvent::StageStarted { stage: stage.id.to_string(), kind: stage.kind.name.clone(), key, reason })
     }
@@ -327,16 +342,18 @@ impl Run<'_> {
             .map_err(EngineError::system("read the events of a stage"))?;
         said.into_iter().try_for_each(|event| self.emit(event))?;
         let collected = match ending {
-            Ending::Exit(0) => outputs::collect(&attempt.workspace, self.store),
+            Ending::Exit(0) => self
+                .check_facts(&self.key(index), &attempt.facts)
+                .and_then(|()| outputs::collect(&attempt.workspace, self.store)),
             _ if self.stop_requests > 0 => Err(Cause::Stopped),
             Ending::Exit(status) => Err(Cause::Exit(status)),
             Ending::Signal(signal) => Err(Cause::Signal(signal)),
         };
-        let Attempt { workspace, log, lock, .. } = attempt;
+        let Attempt { workspace, log, lock, facts, .. } = attempt;
         self.workshop.take_back(workspace);
         let twins = self.twins.remove(&self.key(index)).unwrap_or_default();
         match collected {
-            Ok(outputs) => self.executed(index, lock, outputs, seconds)?,
+            Ok(outputs) => self.executed(index, lock, Made { outputs, facts }, seconds)?,
             Err(cause) => {
                 drop(lock);
                 let tail = tail(&log, TAIL_LINES).unwrap_or_default();
@@ -349,8 +366,19 @@ impl Run<'_> {
         Ok(())
     }
 
+    /// Compares the facts that an attempt has said with those of an earlier result of the same key whose blobs are lost.
+    fn check_facts(&self, key: &Digest, facts: &BTreeMap<String, String>) -> Result<(), Cause> {
+        let earlier = self.store.manifest(key).ok().flatten();
+        let pinned = earlier.iter().flat_map(|manifest| &manifest.pinned);
+        let changed = pinned.filter_map(|(name, then)| facts.get(name).map(|now| (name, then, now)));
+        match changed.into_iter().find(|(_, then, now)| then != now) {
+            Some((name, then, now)) => Err(Cause::Fact { name: name.clone(), then: then.clone(), now: now.clone() }),
+            None => Ok(()),
+        }
+    }
+
     /// Commits the outputs of an attempt and lets its dependents go on; they need not wait until it is durable.
-    fn executed(&mut self, index: usize, lock: KeyLock, outputs: Outputs, seconds: f64) -> Result<(), EngineError> {
+    fn executed(&mut self, index: usize, lock: KeyLock, made: Made, seconds: f64) -> Result<(), EngineError> {
         let stage = self.graph.stage(index);
         let (key, ingredients) = self.states[index].resolved.clone().expect("a stage that ran has its key");
         let manifest = ResultManifest {
@@ -360,13 +388,13 @@ impl Run<'_> {
             stage: stage.name.clone(),
             kind: stage.kind.name.clone(),
             ingredients,
-            outputs,
+            outputs: made.outputs,
             run_id: self.folder.id.to_string(),
             committed_at: SystemTime::now()
                 .duration_since(UNIX_EPOCH)
                 .map_or(0, |since| i64::try_from(since.as_secs()).unwrap_or(i64::MAX)),
             seconds,
-            pinned: BTreeMap::new(),
+            pinned: made.facts,
         };
         let shared = Arc::new(manifest.clone());
         self.tickets.push((index, self.store.commit(manifest, lock)));

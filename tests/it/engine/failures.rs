@@ -165,3 +165,30 @@ fn programs_and_files_that_are_not_there_are_told() {
         run.stage("none").reason
     );
 }
+
+#[test]
+fn a_lost_result_is_made_again_only_of_what_it_was_made_of() {
+    let mut project = Project::new();
+    let script = "printf '{\"event\":\"fact\",\"name\":\"source-digest\",\"value\":\"%s\"}\\n' \"$(cat DATA/source)\" \
+                  >> \"$PIPELINE_EVENTS\"; cp DATA/source \"$1\"";
+    project.stage("fetch", &[], FILE, script);
+    project.write("source", "one");
+    let first = project.run();
+    let key = first.stage("fetch").key.unwrap();
+    let lose = || {
+        let digest = first.stage("fetch").outputs["out"].digest;
+        std::fs::remove_file(project.store().object_path(&digest)).unwrap();
+    };
+    assert_eq!(project.store().manifest(&key).unwrap().unwrap().pinned["source-digest"], "one");
+
+    lose();
+    project.write("source", "two");
+    let run = project.run();
+    assert_eq!(run.counts(), [0, 0, 1, 0]);
+    let reason = run.stage("fetch").reason.split("; it wrote nothing").next().unwrap();
+    insta::assert_snapshot!(reason, @"`source-digest` is two, but was one when this stage first ran, and that result is lost: bring back what there was then, or accept what there is now by changing a parameter of the stage (for a source, its `digest`)");
+    assert_eq!(project.store().manifest(&key).unwrap().unwrap().pinned["source-digest"], "one");
+
+    project.write("source", "one");
+    assert_eq!(project.run().counts(), [1, 0, 0, 0]);
+}
