@@ -170,6 +170,9 @@ pub struct ShowArguments {
     /// With a pipeline file: the stage, `stage.port` to print the artifact's rows.
     #[arg(value_name = "STAGE[.PORT]")]
     pub stage: Option<String>,
+    /// With a pipeline file: sets a parameter, as for `run`. May be repeated.
+    #[arg(long = "set", value_name = "PATH=VALUE")]
+    pub sets: Vec<String>,
     /// Rows of a table to print.
     #[arg(long, default_value_t = 10, value_name = "N")]
     pub rows: usize,

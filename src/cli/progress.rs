@@ -1,36 +1,26 @@
 //! What a person sees while a run goes on: bars on a terminal, plain lines elsewhere.
 
-use std::{collections::HashMap, time::Duration};
-
-use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
+mod bars;
+mod lines;
+mod status;
 
 use crate::{
     cli::output,
-    record::{RunEvent, StageEvent, StageReport, StageStatus},
+    record::{RunEvent, StageReport, StageStatus},
     report,
 };
+
+use bars::Bars;
+use lines::Lines;
 
 /// A listener of run events that talks on stderr.
 pub enum Progress {
     /// Says nothing.
     Quiet,
-    /// One line when a stage begins and one when it ends.
-    Lines,
+    /// A line when a stage begins, one when it ends, and one now and then.
+    Lines(Lines),
     /// A bar for each running stage, finished ones as lines above.
     Bars(Bars),
-}
-
-/// The bars of a terminal.
-pub struct Bars {
-    all: MultiProgress,
-    running: HashMap<String, Running>,
-    colour: bool,
-}
-
-struct Running {
-    bar: ProgressBar,
-    metrics: Vec<(String, f64)>,
-    tokens: Option<u64>,
 }
 
 impl Progress {
@@ -39,10 +29,9 @@ impl Progress {
         if quiet {
             Self::Quiet
         } else if output::talks_to_person() {
-            let all = MultiProgress::with_draw_target(ProgressDrawTarget::stderr_with_hz(8));
-            Self::Bars(Bars { all, running: HashMap::new(), colour: output::colour() })
+            Self::Bars(Bars::new(output::colour()))
         } else {
-            Self::Lines
+            Self::Lines(Lines::default())
         }
     }
 
@@ -50,8 +39,8 @@ impl Progress {
     pub fn hear(&mut self, event: &RunEvent) {
         match self {
             Self::Quiet => {}
-            Self::Lines => {
-                if let Some(line) = line(event) {
+            Self::Lines(lines) => {
+                if let Some(line) = lines.hear(event) {
                     output::say(&line);
                 }
             }
@@ -92,93 +81,4 @@ fn line(event: &RunEvent) -> Option<String> {
         RunEvent::Stopping { reason } => Some(format!("stop    {reason}")),
         _ => None,
     }
-}
-
-impl Bars {
-    fn hear(&mut self, event: &RunEvent) {
-        match event {
-            RunEvent::StageStarted { stage, .. } => self.begin(stage),
-            RunEvent::Stage { stage, said } => self.said(stage, said),
-            RunEvent::StageEnded { report } => {
-                if let Some(running) = self.running.remove(&display_name(report)) {
-                    running.bar.finish_and_clear();
-                    self.all.remove(&running.bar);
-                }
-                if let Some(text) = ended(report) {
-                    self.print(&text, report.status == StageStatus::Failed);
-                }
-            }
-            RunEvent::Stopping { reason } => self.print(&format!("stop    {reason}"), true),
-            RunEvent::StageWaiting { .. } => {
-                if let Some(text) = line(event) {
-                    self.print(&text, false);
-                }
-            }
-            RunEvent::Started { .. } | RunEvent::Ended { .. } => {}
-        }
-    }
-
-    fn print(&self, text: &str, alarming: bool) {
-        let text = if self.colour && alarming { format!("\x1b[31m{text}\x1b[0m") } else { text.to_owned() };
-        // A terminal that went away shows nothing more; the run goes on.
-        let _ = self.all.println(text);
-    }
-
-    fn begin(&mut self, stage: &str) {
-        let bar = self.all.add(ProgressBar::new_spinner());
-        bar.set_style(style(self.colour, false));
-        bar.set_prefix(stage.to_owned());
-        bar.enable_steady_tick(Duration::from_millis(250));
-        self.running.insert(stage.to_owned(), Running { bar, metrics: Vec::new(), tokens: None });
-    }
-
-    fn said(&mut self, stage: &str, said: &StageEvent) {
-        let Some(running) = self.running.get_mut(stage) else { return };
-        match said {
-            StageEvent::Progress { done, total, unit, tokens } => {
-                if let (Some(total), None) = (total, running.bar.length()) {
-                    running.bar.set_length(*total);
-                    running.bar.set_style(style(self.colour, true));
-                }
-                running.bar.set_position(*done);
-                running.tokens = tokens.or(running.tokens);
-                running.describe(unit);
-            }
-            StageEvent::Metric { name, value, .. } => {
-                match running.metrics.iter_mut().find(|(known, _)| known == name) {
-                    Some((_, old)) => *old = *value,
-                    None => running.metrics.push((name.clone(), *value)),
-                }
-                running.describe("");
-            }
-            StageEvent::Log { .. } | StageEvent::Fact { .. } => {}
-        }
-    }
-}
-
-impl Running {
-    fn describe(&mut self, unit: &str) {
-        let mut parts = Vec::new();
-        if !unit.is_empty() {
-            parts.push(unit.to_owned());
-        }
-        if let Some(tokens) = self.tokens {
-            let seconds = self.bar.elapsed().as_secs_f64().max(0.001);
-            #[expect(clippy::cast_precision_loss, reason = "a rate for people")]
-            let rate = tokens as f64 / seconds;
-            parts.push(format!("{rate:.0} tokens/s"));
-        }
-        parts.extend(self.metrics.iter().take(4).map(|(name, value)| format!("{name} {value:.3}")));
-        self.bar.set_message(parts.join("  "));
-    }
-}
-
-fn style(colour: bool, bar: bool) -> ProgressStyle {
-    let template = match (colour, bar) {
-        (true, true) => "{prefix:24.cyan} {bar:24.green/black} {pos}/{len} {msg}",
-        (false, true) => "{prefix:24} {bar:24} {pos}/{len} {msg}",
-        (true, false) => "{prefix:24.cyan} {spinner} {elapsed} {msg}",
-        (false, false) => "{prefix:24} {spinner} {elapsed} {msg}",
-    };
-    ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_bar())
 }

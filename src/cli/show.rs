@@ -79,7 +79,7 @@ fn of_pipeline(arguments: &ShowArguments, store: Option<&Utf8PathBuf>) -> Result
     };
     let pipeline = PipelineArguments {
         file: arguments.what.clone().into(),
-        sets: Vec::new(),
+        sets: arguments.sets.clone(),
         ablation: Vec::new(),
         variant: Vec::new(),
     };

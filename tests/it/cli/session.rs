@@ -175,6 +175,8 @@ fn show_diff_export_and_pin_find_what_a_run_made() {
     assert_eq!(project.read("copy.txt").trim(), "ONE");
     assert_eq!(project.run(&["export", "p.toml", "second.out", "copy.txt"]).code, 2, "nothing is overwritten");
     project.executed(&["--set", "first.text=two"]);
+    let changed = project.run(&["show", "p.toml", "second.out", "--set", "first.text=two"]);
+    assert_eq!(changed.stdout.trim(), "TWO", "{}", changed.stderr);
     let results = project.json(&["ls", "results"]);
     let keys: Vec<String> = results["results"]
         .as_array()
