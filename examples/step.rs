@@ -206,7 +206,7 @@ fn main() -> Result<(), Box<dyn Error>> {
         let plain = plain_product(&config);
         let begin = Instant::now();
         let batch = options.groups * options.group_size;
-        let sampled = sample(trainer.model(), &requests, &sampling, Seed(step as u64), batch, &mut |_| ())?;
+        let sampled = sample(trainer.model(), &requests, &sampling, Seed(step as u64), batch)?;
         let generation = begin.elapsed().as_secs_f64();
         let groups: Vec<PromptGroup> = prompts
             .iter()

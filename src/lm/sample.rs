@@ -90,45 +90,37 @@ pub struct Progress {
     pub tokens: usize,
 }
 
+/// What one step of a [`Generation`] brought.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Step {
+    /// How far it is.
+    pub progress: Progress,
+    /// Requests whose last completion has ended, each with all its completions in order.
+    pub ended: Vec<(usize, Vec<Completion>)>,
+}
+
 /// Rows of prompts that are read together.
 const PROMPT_ROWS: usize = 2048;
 
 /// Completes every request `count` times: `[request][index]`.
 ///
 /// # Errors
-/// [`LmError::Request`] for an empty prompt or settings that make no sense, [`LmError::TokenOutOfRange`],
-/// [`LmError::TooLong`] for a prompt that leaves no room, [`LmError::NotFinite`] when the model gives no numbers,
-/// [`LmError::Tokenizer`] from decoding.
+/// Those of [`Generation::new`] and [`Generation::step`].
 pub fn sample(
     model: &LanguageModel,
     requests: &[PromptRequest],
     sampling: &Sampling,
     seed: Seed,
     batch_size: usize,
-    progress: &mut dyn FnMut(Progress),
 ) -> Result<Vec<Vec<Completion>>, LmError> {
-    check(model, requests, sampling, batch_size)?;
-    let mut decoder = Decoder::new(&model.config, &model.weights)?;
-    let mut run = Run {
-        model,
-        requests,
-        sampling,
-        seed,
-        done: requests.iter().map(|request| (0..request.count).map(|_| None).collect()).collect(),
-        waiting: (0..requests.len())
-            .flat_map(|request| (0..requests[request].count).map(move |index| (request, index)))
-            .collect(),
-        read: VecDeque::new(),
-        live: Vec::new(),
-        progress: Progress { done: 0, total: requests.iter().map(|request| request.count).sum(), tokens: 0 },
-    };
-    while !(run.waiting.is_empty() && run.live.is_empty()) {
-        run.admit(&mut decoder, batch_size)?;
-        run.advance(&mut decoder)?;
-        progress(run.progress);
+    let mut generation = Generation::new(model, requests, sampling, seed, batch_size)?;
+    let mut completions = vec![Vec::new(); requests.len()];
+    while let Some(step) = generation.step()? {
+        for (request, ended) in step.ended {
+            completions[request] = ended;
+        }
     }
-    let complete = |completions: Vec<Option<Completion>>| completions.into_iter().flatten().collect();
-    Ok(run.done.into_iter().map(complete).collect())
+    Ok(completions)
 }
 
 fn check(
@@ -182,11 +174,14 @@ struct Live {
     prompt: Option<Arc<Prompt>>,
 }
 
-struct Run<'a> {
+/// Completions on their way, one token of each a step, so that its holder can tell, save or stop between two steps.
+pub struct Generation<'a> {
     model: &'a LanguageModel,
     requests: &'a [PromptRequest],
     sampling: &'a Sampling,
     seed: Seed,
+    batch_size: usize,
+    decoder: Decoder<'a>,
     done: Vec<Vec<Option<Completion>>>,
     /// Request and index of the completions to come, in order.
     waiting: VecDeque<(usize, usize)>,
@@ -196,10 +191,54 @@ struct Run<'a> {
     progress: Progress,
 }
 
-impl Run<'_> {
+impl<'a> Generation<'a> {
+    /// Prepares to complete every request `count` times, `batch_size` completions at once.
+    ///
+    /// # Errors
+    /// [`LmError::Request`] for an empty prompt or settings that make no sense, [`LmError::TokenOutOfRange`],
+    /// [`LmError::TooLong`] for a prompt that leaves no room.
+    pub fn new(
+        model: &'a LanguageModel,
+        requests: &'a [PromptRequest],
+        sampling: &'a Sampling,
+        seed: Seed,
+        batch_size: usize,
+    ) -> Result<Self, LmError> {
+        check(model, requests, sampling, batch_size)?;
+        Ok(Self {
+            model,
+            requests,
+            sampling,
+            seed,
+            batch_size,
+            decoder: Decoder::new(&model.config, &model.weights)?,
+            done: requests.iter().map(|request| vec![None; request.count]).collect(),
+            waiting: (0..requests.len())
+                .flat_map(|request| (0..requests[request].count).map(move |index| (request, index)))
+                .collect(),
+            read: VecDeque::new(),
+            live: Vec::new(),
+            progress: Progress { done: 0, total: requests.iter().map(|request| request.count).sum(), tokens: 0 },
+        })
+    }
+
+    /// Draws one token for every completion in the batch; `None` when all have ended. A request that wants no completions
+    /// is never among the ended.
+    ///
+    /// # Errors
+    /// [`LmError::NotFinite`] when the model gives no numbers, [`LmError::Tokenizer`] from decoding.
+    pub fn step(&mut self) -> Result<Option<Step>, LmError> {
+        if self.waiting.is_empty() && self.live.is_empty() {
+            return Ok(None);
+        }
+        self.admit()?;
+        let ended = self.advance()?;
+        Ok(Some(Step { progress: self.progress, ended }))
+    }
+
     /// Fills the batch.
-    fn admit(&mut self, decoder: &mut Decoder, batch_size: usize) -> Result<(), LmError> {
-        let count = batch_size.saturating_sub(self.live.len()).min(self.waiting.len());
+    fn admit(&mut self) -> Result<(), LmError> {
+        let count = self.batch_size.saturating_sub(self.live.len()).min(self.waiting.len());
         let admitted: Vec<(usize, usize)> = self.waiting.drain(..count).collect();
         let mut unread: Vec<usize> = admitted.iter().map(|(request, _)| *request).collect();
         unread.dedup();
@@ -215,7 +254,7 @@ impl Run<'_> {
             }
             let tokens: Vec<&[u32]> =
                 unread[begin..end].iter().map(|request| &*self.requests[*request].tokens).collect();
-            let prompts = decoder.read(&tokens)?;
+            let prompts = self.decoder.read(&tokens)?;
             self.read.extend(unread[begin..end].iter().copied().zip(prompts.into_iter().map(Arc::new)));
             begin = end;
         }
@@ -241,9 +280,9 @@ impl Run<'_> {
         Ok(())
     }
 
-    /// One token for every live completion.
-    fn advance(&mut self, decoder: &mut Decoder) -> Result<(), LmError> {
-        let (threads, vocabulary) = (decoder.threads(), self.model.config.vocab_size);
+    /// One token for every live completion; returns the requests that it ended.
+    fn advance(&mut self) -> Result<Vec<(usize, Vec<Completion>)>, LmError> {
+        let (threads, vocabulary) = (self.decoder.threads(), self.model.config.vocab_size);
         let draw =
             Draw { temperature: self.sampling.temperature, top_k: self.sampling.top_k, top_p: self.sampling.top_p };
         let (mut fresh, mut old): (Vec<_>, Vec<_>) = self.live.iter_mut().partition(|live| live.prompt.is_some());
@@ -255,7 +294,7 @@ impl Run<'_> {
         if !old.is_empty() {
             let tokens: Vec<u32> = old.iter().filter_map(|live| live.tokens.last().copied()).collect();
             let mut sequences: Vec<&mut Sequence> = old.iter_mut().map(|live| &mut live.sequence).collect();
-            let logits = decoder.advance(&mut sequences, &tokens)?;
+            let logits = self.decoder.advance(&mut sequences, &tokens)?;
             threads.each_mut(&mut old, |row, live| {
                 let logits = &logits[row * vocabulary..(row + 1) * vocabulary];
                 live.draw(|live| live.chooser.choose(threads, logits, draw, &mut live.random));
@@ -273,13 +312,17 @@ impl Run<'_> {
         }
         let (ended, live) = std::mem::take(&mut self.live).into_iter().partition(|live| live.ended.is_some());
         self.live = live;
-        let ended: Vec<Live> = ended;
+        let (ended, mut whole): (Vec<Live>, _) = (ended, Vec::new());
         for live in ended {
             self.progress.done += 1;
             let (request, index) = (live.request, live.index);
-            self.done[request][index] = Some(live.finish(&self.model.tokenizer, self.sampling)?);
+            let completions = &mut self.done[request];
+            completions[index] = Some(live.finish(&self.model.tokenizer, self.sampling)?);
+            if completions.iter().all(Option::is_some) {
+                whole.push((request, std::mem::take(completions).into_iter().flatten().collect()));
+            }
         }
-        Ok(())
+        Ok(whole)
     }
 }
 

@@ -13,18 +13,17 @@ use crate::{
     base::Seed,
     lm::{
         LanguageModel,
-        sample::{PromptRequest, Sampling, sample},
+        sample::{PromptRequest, Sampling},
     },
     stage::{
         StageCtx, StageError,
         training::{
             self,
-            prompts::{LongPrompts, Question, Room, questions},
-            rollouts::BATCH,
+            completions::Order,
+            prompts::{LongPrompts, Room, questions},
         },
     },
     table::{ReportRow, ScoreRow},
-    tools::Sample,
 };
 
 #[derive(Deserialize)]
@@ -59,14 +58,41 @@ fn evaluate(context: &mut StageCtx, parameters: &Parameters) -> Result<(), Stage
     let room = Room { context: model.config.max_position_embeddings, long };
     let questions =
         questions(context, &samples, &model.tokenizer, parameters.demonstrations, room, |_| parameters.max_tokens)?;
-    let mut answers = answer(context, &model, &samples, &questions, parameters)?;
-    let mut scores = Vec::with_capacity(samples.len());
-    for (index, sample) in samples.iter().enumerate() {
-        scores.push(match answers.remove(&index) {
-            Some(text) => score_completion(sample, &text),
-            None => score::unanswered(sample, "the prompt is too long for the model"),
-        });
-    }
+    let requests: Vec<PromptRequest> = questions
+        .iter()
+        .map(|question| PromptRequest {
+            id: samples[question.sample].id.clone(),
+            tokens: question.tokens(parameters.demonstrations).to_vec(),
+            count: 1,
+        })
+        .collect();
+    let sampling = Sampling {
+        temperature: parameters.temperature,
+        top_k: parameters.top_k,
+        top_p: parameters.top_p,
+        max_tokens: parameters.max_tokens,
+        stop: parameters.stop.clone(),
+    };
+    let seed = Seed(parameters.sampling_seed).derive("evaluate");
+    let order = Order { model: &model, requests: &requests, sampling: &sampling, seed, unit: "samples" };
+    let mut answered: Vec<Option<ScoreRow>> = vec![None; samples.len()];
+    let (mut ended, mut right) = (0_u64, 0_u64);
+    order.complete(context, |context, request, completions| {
+        let index = questions[request].sample;
+        for completion in completions {
+            let row = score_completion(&samples[index], &completion.text);
+            ended += 1;
+            right += u64::from(row.correct);
+            answered[index] = Some(row);
+        }
+        #[expect(clippy::cast_precision_loss, reason = "counts of rows")]
+        context.metric("accuracy", ended, right as f64 / ended as f64);
+    })?;
+    let scores: Vec<ScoreRow> = samples
+        .iter()
+        .zip(answered)
+        .map(|(sample, row)| row.unwrap_or_else(|| score::unanswered(sample, "the prompt is too long for the model")))
+        .collect();
     let report = report(&scores);
     context.log(format!(
         "{} of {} samples are answered right, {} read as calls",
@@ -76,47 +102,6 @@ fn evaluate(context: &mut StageCtx, parameters: &Parameters) -> Result<(), Stage
     ));
     context.write_table("scores", &scores)?;
     context.write_table("report", &report)
-}
-
-/// Returns the model's answers by the sample's index.
-fn answer(
-    context: &mut StageCtx,
-    model: &LanguageModel,
-    samples: &[Sample],
-    questions: &[Question],
-    parameters: &Parameters,
-) -> Result<BTreeMap<usize, String>, StageError> {
-    let sampling = Sampling {
-        temperature: parameters.temperature,
-        top_k: parameters.top_k,
-        top_p: parameters.top_p,
-        max_tokens: parameters.max_tokens,
-        stop: parameters.stop.clone(),
-    };
-    let seed = Seed(parameters.sampling_seed).derive("evaluate");
-    let (mut answers, mut tokens, mut right) = (BTreeMap::new(), 0_u64, 0_u64);
-    // A chunk at a time, so that progress is seen.
-    for chunk in questions.chunks(BATCH) {
-        let requests: Vec<PromptRequest> = chunk
-            .iter()
-            .map(|question| PromptRequest {
-                id: samples[question.sample].id.clone(),
-                tokens: question.tokens(parameters.demonstrations).to_vec(),
-                count: 1,
-            })
-            .collect();
-        let completions = sample(model, &requests, &sampling, seed, BATCH, &mut |_| {})
-            .map_err(StageError::failed(format!("answer questions (sampling seed {})", parameters.sampling_seed)))?;
-        for (question, completion) in chunk.iter().zip(completions.into_iter().flatten()) {
-            tokens += completion.tokens.len() as u64;
-            right += u64::from(crate::tools::judge(&samples[question.sample], &completion.text).correct);
-            answers.insert(question.sample, completion.text);
-        }
-        context.progress_tokens(answers.len() as u64, questions.len() as u64, "samples", tokens);
-        #[expect(clippy::cast_precision_loss, reason = "counts of rows")]
-        context.metric("accuracy", answers.len() as u64, right as f64 / answers.len() as f64);
-    }
-    Ok(answers)
 }
 
 /// What is asked of a row.

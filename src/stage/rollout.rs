@@ -5,14 +5,15 @@ use serde::Deserialize;
 use crate::{
     lm::{
         LanguageModel,
-        sample::{PromptRequest, Sampling, sample},
+        sample::{PromptRequest, Sampling},
     },
     stage::{
         StageCtx, StageError,
         training::{
             self,
+            completions::Order,
             prompts::{LongPrompts, Room, questions},
-            rollouts::{BATCH, scored},
+            rollouts::scored,
         },
     },
     table::RolloutRow,
@@ -59,22 +60,22 @@ fn roll(context: &mut StageCtx, parameters: &Parameters) -> Result<(), StageErro
             count: parameters.group_size,
         })
         .collect();
-    let seed = context.seed();
-    let mut told = 0;
-    let completions = sample(&model, &requests, &sampling, seed, BATCH, &mut |progress| {
-        if progress.done > told {
-            told = progress.done;
-            context.progress_tokens(told as u64, progress.total as u64, "rollouts", progress.tokens as u64);
-        }
-    })
-    .map_err(StageError::failed(format!("sample completions (seed {})", seed.0)))?;
-    let mut table: Vec<RolloutRow> = Vec::with_capacity(requests.len() * parameters.group_size);
-    for ((question, request), completions) in questions.iter().zip(&requests).zip(completions) {
+    let mut groups: Vec<Vec<RolloutRow>> = vec![Vec::new(); questions.len()];
+    let (mut ended, mut reward) = (0_usize, 0.0);
+    let order =
+        Order { model: &model, requests: &requests, sampling: &sampling, seed: context.seed(), unit: "rollouts" };
+    order.complete(context, |context, request, completions| {
+        let (question, tokens) = (&questions[request], requests[request].tokens.len());
         let sample = &samples[question.sample];
-        for (index, rollout) in scored(&parameters.rewards, sample, completions).into_iter().enumerate() {
-            table.push(rollout.row(sample, index, request.tokens.len(), question.shown.is_some()));
-        }
-    }
+        let rollouts = scored(&parameters.rewards, sample, completions.to_vec());
+        ended += rollouts.len();
+        reward += rollouts.iter().map(|rollout| rollout.reward.total).sum::<f64>();
+        #[expect(clippy::cast_precision_loss, reason = "a count of rows")]
+        context.metric("reward", ended as u64, reward / ended as f64);
+        let rows = rollouts.iter().enumerate();
+        groups[request] = rows.map(|(index, it)| it.row(sample, index, tokens, question.shown.is_some())).collect();
+    })?;
+    let table: Vec<RolloutRow> = groups.into_iter().flatten().collect();
     let solved = table.chunks(parameters.group_size).filter(|group| group.iter().any(|row| row.correct)).count();
     context.log(format!(
         "{} of {} rollouts are right, {solved} of {} samples at least once",

@@ -4,7 +4,7 @@ use crate::{
     base::Seed,
     lm::{
         LanguageModel,
-        sample::{PromptRequest, sample},
+        sample::{Generation, PromptRequest},
         train::PromptGroup,
     },
     rl::{Totals, advantages},
@@ -83,15 +83,19 @@ impl Course<'_> {
         let prompts = self.prompts(step);
         let requests: Vec<PromptRequest> = prompts.iter().map(|prompt| prompt.request.clone()).collect();
         let (seed, total) = (context.seed().0, self.steps.len() as u64);
-        let mut told = 0;
-        let completions =
-            sample(model, &requests, &self.settings.sampling, self.seed.derive("rollouts"), BATCH, &mut |progress| {
-                if progress.done > told {
-                    told = progress.done;
-                    context.progress_tokens(step as u64, total, "steps", tokens + progress.tokens as u64);
-                }
-            })
-            .map_err(StageError::failed(format!("sample rollouts at step {} (seed {seed})", step + 1)))?;
+        let failed = || StageError::failed(format!("sample rollouts at step {} (seed {seed})", step + 1));
+        let seed_of_rollouts = self.seed.derive("rollouts");
+        let mut generation =
+            Generation::new(model, &requests, &self.settings.sampling, seed_of_rollouts, BATCH).map_err(failed())?;
+        let mut completions = vec![Vec::new(); requests.len()];
+        while let Some(news) = generation.step().map_err(failed())? {
+            if !news.ended.is_empty() {
+                context.progress_tokens(step as u64, total, "steps", tokens + news.progress.tokens as u64);
+            }
+            for (request, ended) in news.ended {
+                completions[request] = ended;
+            }
+        }
         let mut spec = self.settings.rewards.clone();
         spec.step = spec.step.saturating_add(u32::try_from(step).unwrap_or(u32::MAX));
         let rollouts: Vec<Vec<Rollout>> = prompts

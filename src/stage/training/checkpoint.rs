@@ -1,8 +1,8 @@
-//! The state of an unfinished training in one file of the attempt's scratch folder.
+//! The state of unfinished work in one file of the attempt's scratch folder.
 //!
 //! The file is whole or worthless: it is written beside its place and moved there, and it ends with a digest of all
 //! before, so that one cut short by a crash of the machine is noticed and passed over. It holds small facts as JSON, tables
-//! as Parquet and numbers as raw little-endian `f32`, so that a resumed training goes on from the very bits.
+//! as Parquet and numbers as raw little-endian `f32`, so that what is resumed goes on from the very bits.
 
 use std::io::{self, BufReader, BufWriter, Read, Write};
 
@@ -16,9 +16,9 @@ use crate::{
 };
 
 const MAGIC: &[u8; 8] = b"TXCKPT1\n";
-const NAME: &str = "training.checkpoint";
+const NAME: &str = "checkpoint";
 
-/// What a training can go on from.
+/// What a training, or a sampling, can go on from.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub(in crate::stage) struct Checkpoint {
     /// Sampling steps done.
@@ -49,6 +49,7 @@ struct Header {
 }
 
 /// The state to save, borrowed from where it lives.
+#[derive(Default)]
 pub(in crate::stage) struct State<'a> {
     pub(in crate::stage) steps: u64,
     pub(in crate::stage) updates: u64,
@@ -226,7 +227,7 @@ mod tests {
         assert_eq!(load(&scratch).unwrap(), None);
         let state = saved(&scratch);
         assert_eq!(load(&scratch).unwrap(), Some(state));
-        assert!(!scratch.join("training.checkpoint.partial").exists());
+        assert!(!scratch.join("checkpoint.partial").exists());
     }
 
     #[test]

@@ -8,15 +8,13 @@ use crate::{
     rl::RlError,
     stage::{
         StageCtx, StageError,
-        training::checkpoint::{self, Checkpoint, State},
+        training::{
+            checkpoint::{self, Checkpoint, State},
+            pace::Pace,
+        },
     },
     table::{self, TableRow},
 };
-
-/// Tokens worked through between two checkpoints. Counted in tokens, not seconds: a token costs about as many operations
-/// as the model has parameters, and so does writing the checkpoint, so checkpoints take the same small share of the time
-/// for all models.
-const CHECKPOINT_TOKENS: u64 = 1 << 15;
 
 /// A model in training.
 pub(in crate::stage) struct Learner {
@@ -28,8 +26,7 @@ pub(in crate::stage) struct Learner {
     pub(in crate::stage) updates: usize,
     /// Tokens worked through.
     pub(in crate::stage) tokens: u64,
-    /// Tokens worked through when the last checkpoint was written.
-    saved: u64,
+    pace: Pace,
 }
 
 impl Learner {
@@ -69,7 +66,7 @@ impl Learner {
         }
         let (steps, updates, tokens) = learner_state;
         let count = |number: u64| usize::try_from(number).unwrap_or(usize::MAX);
-        let learner = Self { trainer, steps: count(steps), updates: count(updates), tokens, saved: tokens };
+        let learner = Self { trainer, steps: count(steps), updates: count(updates), tokens, pace: Pace::new() };
         Ok((learner, tables))
     }
 
@@ -85,24 +82,21 @@ impl Learner {
     ) -> Result<(), StageError> {
         self.steps += 1;
         self.tokens += tokens;
-        if self.tokens - self.saved < CHECKPOINT_TOKENS {
-            return Ok(());
-        }
-        self.saved = self.tokens;
-        let state = self.trainer.state();
-        let weights = self.trainer.model().weights.parameters.iter().map(|parameter| &parameter.data);
-        let tensors: Vec<&[f32]> = weights.chain(&state.first).chain(&state.second).map(Vec::as_slice).collect();
-        checkpoint::save(
-            context.scratch(),
-            &State {
-                steps: self.steps as u64,
-                updates: self.updates as u64,
-                tokens: self.tokens,
+        let Self { trainer, steps, updates, tokens, pace } = self;
+        pace.keep(|| {
+            let state = trainer.state();
+            let weights = trainer.model().weights.parameters.iter().map(|parameter| &parameter.data);
+            let tensors: Vec<&[f32]> = weights.chain(&state.first).chain(&state.second).map(Vec::as_slice).collect();
+            let saved = State {
+                steps: *steps as u64,
+                updates: *updates as u64,
+                tokens: *tokens,
                 optimizer_steps: state.steps,
                 tables: &tables()?,
                 tensors: &tensors,
-            },
-        )
+            };
+            checkpoint::save(context.scratch(), &saved)
+        })
     }
 }
 

@@ -2,8 +2,10 @@
 //! checkpoints. No kind of its own; nothing here is seen outside `stage`.
 
 pub(super) mod checkpoint;
+pub(super) mod completions;
 pub(super) mod learner;
 pub(super) mod order;
+mod pace;
 pub(super) mod prompts;
 pub(super) mod rollouts;
 mod threads;

@@ -31,7 +31,7 @@ fn run(
     threads: usize,
 ) -> Vec<Vec<Completion>> {
     let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
-    pool.install(|| sample(model, requests, sampling, Seed(11), batch_size, &mut |_| ()).unwrap())
+    pool.install(|| sample(model, requests, sampling, Seed(11), batch_size).unwrap())
 }
 
 fn short(max_tokens: usize) -> Sampling {
@@ -203,9 +203,8 @@ fn a_full_context_ends_a_completion() {
 #[test]
 fn bad_requests_are_refused() {
     let model = model(&config(true), 33);
-    let go = |requests: &[PromptRequest], sampling: &Sampling| {
-        sample(&model, requests, sampling, Seed(1), 4, &mut |_| ()).unwrap_err()
-    };
+    let go =
+        |requests: &[PromptRequest], sampling: &Sampling| sample(&model, requests, sampling, Seed(1), 4).unwrap_err();
     let good = requests(&[(5, 1)], 34);
     assert!(matches!(go(&requests(&[(0, 1)], 1), &short(5)), LmError::Request(_)));
     assert!(matches!(go(&requests(&[(512, 1)], 1), &short(5)), LmError::TooLong { tokens: 513, .. }));
@@ -214,6 +213,6 @@ fn bad_requests_are_refused() {
     assert!(matches!(go(&good, &Sampling { top_p: 0.0, ..short(1) }), LmError::Request(_)));
     let mut broken = model.clone();
     broken.weights.get_mut("model.norm.weight").unwrap().data[3] = f32::INFINITY;
-    let error = sample(&broken, &good, &short(2), Seed(1), 4, &mut |_| ()).unwrap_err();
+    let error = sample(&broken, &good, &short(2), Seed(1), 4).unwrap_err();
     assert!(error.to_string().contains("completion 0 of `sample-0`"), "{error}");
 }

@@ -1,6 +1,9 @@
 //! Tests of `compare`.
 
-use toolexpander::table::{ComparisonRow, ScoreRow};
+use toolexpander::{
+    base::Digest,
+    table::{ComparisonRow, ScoreRow},
+};
 
 use super::harness::StageRun;
 
@@ -63,4 +66,19 @@ fn different_samples_are_an_error() {
     insta::assert_snapshot!(run.fails(), @"scores of `kl` and `raw`: are about different samples: `s2` is only in `kl`; evaluate all of them on the same table");
     insta::assert_snapshot!(StageRun::new("compare").table("scores", "kl", &scores("")).fails(), @"scores of `kl`: hold no sample; evaluate on a table that has rows");
     insta::assert_snapshot!(StageRun::new("compare").fails(), @"port `scores`: nothing is connected to compare");
+}
+
+/// If these digests change, bump `revision` in stages/compare/stage.toml.
+#[test]
+fn output_bytes_are_golden() {
+    let outcome = StageRun::new("compare")
+        .table("baseline", "raw", &scores("0010"))
+        .table("scores", "evaluate @ kl=off", &scores("1110"))
+        .run()
+        .unwrap();
+    let digests = ["comparison", "text"].map(|port| Digest::of(&outcome.bytes(port)).to_string());
+    insta::assert_snapshot!(digests.join("\n"), @r#"
+06dfbdcd7fd28e6ddcd68a24a2e95f3097402a1694d79050ddb9063eee90e5b4
+b2f09725ec1126874859cb6783bd6c3de173da9d65daddc861ade7ba328c5b35
+"#);
 }

@@ -109,3 +109,14 @@ fn a_prompt_that_does_not_fit_is_an_error_or_a_wrong_answer() {
     assert_eq!(scores.len(), 3);
     assert!(!scores[1].correct && scores[1].error.contains("too long"), "{:?}", scores[1]);
 }
+
+/// If these digests change, bump `revision` in stages/evaluate/stage.toml.
+#[test]
+fn output_bytes_are_golden() {
+    let outcome = evaluate(&questions(4)).run().unwrap();
+    let digests = ["scores", "report"].map(|port| Digest::of(&outcome.bytes(port)).to_string());
+    insta::assert_snapshot!(digests.join("\n"), @r#"
+94f934dc6bb9b464576458fbb297c32248d226c796634eefd4f0285b8f9a22e1
+32454733b87968f81e0827c2acfdc3ea5780d16b8202b9ac4eaf07785c3012ba
+"#);
+}

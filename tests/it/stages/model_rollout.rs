@@ -44,6 +44,18 @@ fn threads_and_neighbours_do_not_change_a_bit() {
 }
 
 #[test]
+fn a_killed_rollout_goes_on_to_the_same_bits() {
+    let whole = roll(40).run().unwrap();
+    let resumed = roll(40).killed_after(300).run().unwrap();
+    assert!(
+        resumed.log().contains("were completed by an earlier attempt"),
+        "no checkpoint was used: {}",
+        resumed.log()
+    );
+    assert!(whole.bytes("rollouts") == resumed.bytes("rollouts"));
+}
+
+#[test]
 fn greedy_rollouts_are_all_alike() {
     let rows: Vec<RolloutRow> = roll(3).param("temperature", 0.0).run().unwrap().table("rollouts");
     assert!(rows.chunks(10).all(|group| group.iter().all(|row| row.completion == group[0].completion)));
