@@ -1,13 +1,15 @@
 #!/usr/bin/env python3
 """Kills `pipeline run` with SIGKILL at random moments, then checks that nothing is left behind and nothing is lost.
 
-usage: kill.py --pipeline target/release/pipeline FILE.toml [--kills 50] [--least 0.2] [--most 6.0] [--seed 1] [--jobs 2]
+usage: kill.py --pipeline target/release/pipeline FILE.toml [--kills 50] [--least 0.1] [--most 8.0] [--seed 1] [--jobs 2]
 
 An undisturbed run fills one store. A second store is filled by runs that are killed after a random time each; after every kill
 no process of the run may be alive (2 seconds' grace). After the last kill a plain run must complete. Then the objects of
-both stores must be the same, bit for bit. The last line is one JSON object.
+both stores must be the same, bit for bit. A run that ends before its moment comes gives way to one on an empty store, so choose
+`--most` so that the kills together live as long as a whole run. The last line is one JSON object; `killed_in` counts the kinds of
+the stages that were running.
 """
-import argparse, hashlib, json, os, pathlib, random, shutil, signal, subprocess, sys, tempfile, time
+import argparse, collections, hashlib, json, os, pathlib, random, shutil, signal, subprocess, sys, tempfile, time
 
 
 def processes(mark):
@@ -34,13 +36,30 @@ def objects(store):
     return found
 
 
+def running(store):
+    """The kinds of the stages that the newest run had begun and not ended."""
+    journals = sorted((store / "runs").glob("*/journal.jsonl"), key=lambda path: path.stat().st_mtime)
+    kinds = {}
+    for line in journals[-1].read_text().splitlines() if journals else []:
+        try:
+            event = json.loads(line)
+        except ValueError:
+            continue  # Cut short by the kill.
+        if event["event"] == "stage-started":
+            kinds[event["stage"]] = event["kind"]
+        elif event["event"] == "stage-ended":
+            report = event["report"]
+            kinds.pop(report["name"] + (f" @ {report['variant']}" if report["variant"] else ""), None)
+    return sorted(set(kinds.values())) or ["between stages"]
+
+
 def main():
     parser = argparse.ArgumentParser()
     parser.add_argument("file")
     parser.add_argument("--pipeline", required=True)
     parser.add_argument("--kills", type=int, default=50)
-    parser.add_argument("--least", type=float, default=0.2)
-    parser.add_argument("--most", type=float, default=6.0)
+    parser.add_argument("--least", type=float, default=0.1)
+    parser.add_argument("--most", type=float, default=8.0)
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--jobs", default="2")
     arguments = parser.parse_args()
@@ -60,7 +79,7 @@ def main():
     plain, plain_seconds = complete(root / "undisturbed")
     print(f"undisturbed: {plain['executed']} executed in {plain_seconds:.1f} s", flush=True)
 
-    store, orphans, killed, ended = root / "killed", 0, 0, 0
+    store, orphans, killed, ended, where = root / "killed", 0, 0, 0, collections.Counter()
     while killed < arguments.kills:
         child = subprocess.Popen(command(store), stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
         try:
@@ -72,6 +91,7 @@ def main():
             os.kill(child.pid, signal.SIGKILL)
             child.wait()
         killed += 1
+        where.update(running(store))
         deadline = time.time() + 2
         while (left := processes(str(store))) and time.time() < deadline:
             time.sleep(0.02)
