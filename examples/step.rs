@@ -16,7 +16,7 @@ use rand::Rng;
 use toolexpander::base::Seed;
 use toolexpander::lm::sample::{PromptRequest, Sampling, sample};
 use toolexpander::lm::train::{AdamW, PromptGroup, TokenGradients, Trainer};
-use toolexpander::lm::{Config, LanguageModel, LmError, Tokenizer};
+use toolexpander::lm::{Config, Family, LanguageModel, LmError, Tokenizer};
 
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
@@ -70,6 +70,7 @@ fn options() -> Result<Options, Box<dyn Error>> {
 /// The shape of SmolLM2-135M, or of a model to learn with in minutes.
 fn config(size: &str) -> Result<Config, Box<dyn Error>> {
     let shape = |hidden, inner, layers, heads, kv_heads, head_dim, vocab_size| Config {
+        family: Family::Llama,
         hidden_size: hidden,
         intermediate_size: inner,
         num_hidden_layers: layers,

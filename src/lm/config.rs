@@ -8,9 +8,61 @@ use serde_json::{Value, json};
 
 use crate::lm::LmError;
 
-/// The hyper-parameters of a Llama-family decoder.
+/// A family of decoders: Llama's arithmetic, and what the family adds to it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Family {
+    /// Llama 2, Llama 3.x, SmolLM2.
+    #[default]
+    Llama,
+    /// Qwen 2 and 2.5: biases on queries, keys and values.
+    Qwen2,
+    /// Qwen 3 (dense): RMSNorm over each query and key head before the rotation.
+    Qwen3,
+}
+
+impl Family {
+    /// Every family.
+    pub const ALL: [Self; 3] = [Self::Llama, Self::Qwen2, Self::Qwen3];
+
+    /// Returns the name in `config.json`'s `model_type` and in GGUF's `general.architecture`.
+    pub fn model_type(self) -> &'static str {
+        match self {
+            Self::Llama => "llama",
+            Self::Qwen2 => "qwen2",
+            Self::Qwen3 => "qwen3",
+        }
+    }
+
+    /// Returns the name of the class in transformers.
+    pub fn architecture(self) -> &'static str {
+        match self {
+            Self::Llama => "LlamaForCausalLM",
+            Self::Qwen2 => "Qwen2ForCausalLM",
+            Self::Qwen3 => "Qwen3ForCausalLM",
+        }
+    }
+
+    /// Returns whether queries, keys and values have biases.
+    pub fn has_biases(self) -> bool {
+        self == Self::Qwen2
+    }
+
+    /// Returns whether each query and key head is normalised.
+    pub fn has_head_norms(self) -> bool {
+        self == Self::Qwen3
+    }
+
+    /// Returns the families' `model_type`s, for messages.
+    pub(crate) fn known() -> String {
+        Self::ALL.map(Self::model_type).join(", ")
+    }
+}
+
+/// The hyper-parameters of a decoder.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Config {
+    /// What it adds to Llama's arithmetic.
+    pub family: Family,
     /// Width of the residual stream.
     pub hidden_size: usize,
     /// Width of the gated MLP.
@@ -83,6 +135,9 @@ struct HfConfig {
     attention_bias: bool,
     #[serde(default)]
     mlp_bias: bool,
+    #[serde(default)]
+    use_sliding_window: bool,
+    layer_types: Option<Vec<String>>,
     partial_rotary_factor: Option<f64>,
     quantization_config: Option<Value>,
 }
@@ -116,6 +171,8 @@ fn default_max_position_embeddings() -> usize {
 }
 
 const DEFAULT_ROPE_THETA: f64 = 10_000.0;
+/// The default of `Qwen3Config`.
+const QWEN3_HEAD_DIM: usize = 128;
 
 impl Config {
     /// Reads the text of a `config.json`; `origin` names it in errors.
@@ -127,9 +184,7 @@ impl Config {
         let json_error = |source| LmError::Json { origin: origin.to_owned(), source };
         let value: Value = serde_json::from_str(text).map_err(json_error)?;
         // The family first: another family's file may lack fields, and its name says more than the lack.
-        if let Some(found) = other_family(&value) {
-            return Err(LmError::UnsupportedFamily { origin: origin.to_owned(), found });
-        }
+        let family = family(&value).map_err(|found| LmError::UnsupportedFamily { origin: origin.to_owned(), found })?;
         let read: HfConfig = serde_json::from_str(text).map_err(json_error)?;
         let error = |field: &str, found: String, expected: &str| LmError::Config {
             origin: origin.to_owned(),
@@ -138,7 +193,11 @@ impl Config {
             expected: expected.to_owned(),
         };
         if read.model_type.is_none() && read.architectures.is_none() {
-            return Err(error("model_type", "absent".to_owned(), "expected \"llama\""));
+            return Err(error("model_type", "absent".to_owned(), &format!("expected one of {}", Family::known())));
+        }
+        let slides = |kind: &String| kind != "full_attention";
+        if read.use_sliding_window || read.layer_types.iter().flatten().any(slides) {
+            return Err(error("use_sliding_window", "true".to_owned(), "only full attention is supported"));
         }
         if let Some(activation) = &read.hidden_act
             && !matches!(activation.as_str(), "silu" | "swish")
@@ -163,12 +222,16 @@ impl Config {
         }
         let (rope_theta, rope_scaling) = rope(&read, origin)?;
         let config = Self {
+            family,
             hidden_size: read.hidden_size,
             intermediate_size: read.intermediate_size,
             num_hidden_layers: read.num_hidden_layers,
             num_attention_heads: read.num_attention_heads,
             num_key_value_heads: read.num_key_value_heads.unwrap_or(read.num_attention_heads),
-            head_dim: read.head_dim.unwrap_or(read.hidden_size / read.num_attention_heads),
+            head_dim: read.head_dim.unwrap_or(match family {
+                Family::Qwen3 => QWEN3_HEAD_DIM,
+                Family::Llama | Family::Qwen2 => read.hidden_size / read.num_attention_heads,
+            }),
             vocab_size: read.vocab_size,
             rms_norm_eps: read.rms_norm_eps,
             rope_theta,
@@ -199,9 +262,8 @@ impl Config {
                 "rope_type": "llama3",
             })
         });
-        let value = json!({
-            "architectures": ["LlamaForCausalLM"],
-            "attention_bias": false,
+        let mut value = json!({
+            "architectures": [self.family.architecture()],
             "attention_dropout": 0.0,
             "bos_token_id": self.bos_token_id,
             "eos_token_id": eos,
@@ -211,8 +273,7 @@ impl Config {
             "initializer_range": 0.02,
             "intermediate_size": self.intermediate_size,
             "max_position_embeddings": self.max_position_embeddings,
-            "mlp_bias": false,
-            "model_type": "llama",
+            "model_type": self.family.model_type(),
             "num_attention_heads": self.num_attention_heads,
             "num_hidden_layers": self.num_hidden_layers,
             "num_key_value_heads": self.num_key_value_heads,
@@ -224,6 +285,13 @@ impl Config {
             "use_cache": true,
             "vocab_size": self.vocab_size,
         });
+        let more: &[(&str, bool)] = match self.family {
+            Family::Llama => &[("attention_bias", false), ("mlp_bias", false)],
+            Family::Qwen2 => &[("use_sliding_window", false)],
+            Family::Qwen3 => &[("attention_bias", false), ("use_sliding_window", false)],
+        };
+        more.iter().for_each(|(field, set)| value[*field] = json!(set));
+        value.sort_all_objects();
         let mut text = format!("{value:#}");
         text.push('\n');
         text
@@ -320,13 +388,21 @@ impl Llama3RopeScaling {
     }
 }
 
-/// Returns the family's name if it is not Llama's.
-fn other_family(value: &Value) -> Option<String> {
+/// Returns the family that the file names, Llama where it names none.
+///
+/// # Errors
+/// The name of a family that is not known.
+fn family(value: &Value) -> Result<Family, String> {
+    let find = |name: &str, named: fn(Family) -> &'static str| {
+        Family::ALL.into_iter().find(|family| named(*family) == name).ok_or_else(|| name.to_owned())
+    };
     if let Some(model_type) = value.get("model_type").and_then(Value::as_str) {
-        return (model_type != "llama").then(|| model_type.to_owned());
+        return find(model_type, Family::model_type);
     }
-    let architecture = value.get("architectures")?.get(0)?.as_str()?;
-    (architecture != "LlamaForCausalLM").then(|| architecture.to_owned())
+    match value.get("architectures").and_then(|names| names.get(0)).and_then(Value::as_str) {
+        Some(architecture) => find(architecture, Family::architecture),
+        None => Ok(Family::Llama),
+    }
 }
 
 /// Reads the rotary base and scaling from either spelling: transformers 5's `rope_parameters`, or `rope_theta` and

@@ -37,10 +37,7 @@ pub enum LmError {
         source: serde_json::Error,
     },
     /// The model belongs to a family that is not supported.
-    #[error(
-        "{origin} describes a `{found}` model; only `llama` models (LlamaForCausalLM) are supported so far: the qwen2, \
-         qwen2.5 and qwen3 families are to come"
-    )]
+    #[error("{origin} describes a `{found}` model; the families {} are supported", crate::lm::Family::known())]
     UnsupportedFamily {
         /// The file.
         origin: String,

@@ -21,7 +21,7 @@ pub mod train;
 mod weights;
 
 pub use chat::{ChatMessage, ChatTemplate};
-pub use config::{Config, Llama3RopeScaling};
+pub use config::{Config, Family, Llama3RopeScaling};
 pub use error::LmError;
 pub use model::LanguageModel;
 pub use reference::Reference;

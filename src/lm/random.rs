@@ -11,7 +11,7 @@ use crate::{
 const DEVIATION: f64 = 0.02;
 
 impl LanguageModel {
-    /// Makes a model with random weights: norms 1, all else normal with deviation 0.02, divided by √(2 · layers) for the
+    /// Makes a model with random weights: norms 1, biases 0, all else normal with deviation 0.02, divided by √(2 · layers) for the
     /// two projections of each layer that write to the residual stream. Each tensor has a stream of its own, so a
     /// tensor's values depend on the seed, its name and its shape only.
     ///
@@ -38,6 +38,8 @@ impl Weights {
                 let elements = shape.iter().product();
                 let data = if name.ends_with("norm.weight") {
                     vec![1.0; elements]
+                } else if name.ends_with(".bias") {
+                    vec![0.0; elements]
                 } else {
                     let writes_residual = name.ends_with("o_proj.weight") || name.ends_with("down_proj.weight");
                     let deviation = if writes_residual { residual } else { DEVIATION };

@@ -1,4 +1,4 @@
-//! The reference path: a Llama forward pass in candle tensors with automatic gradients.
+//! The reference path: a forward pass of any [`Family`](crate::lm::Family) in candle tensors with automatic gradients.
 //!
 //! Plain and slow on purpose: one sequence at a time, no cache, no fused operation. The native engine is tested against it,
 //! and it runs wherever candle runs. It must only use operations that have a backward: candle's fused `softmax_last_dim`,
@@ -158,8 +158,15 @@ impl Reference {
         let Config { num_attention_heads: heads, num_key_value_heads: key_heads, head_dim, .. } = self.config;
         let length = input.dim(0)?;
         let project = |name: &str, heads: usize| -> Result<Tensor> {
-            let flat = self.linear(input, &format!("{prefix}.self_attn.{name}_proj.weight"))?;
-            flat.reshape((length, heads, head_dim))?.transpose(0, 1)?.contiguous() // (heads, T, d)
+            let mut flat = self.linear(input, &format!("{prefix}.self_attn.{name}_proj.weight"))?;
+            if self.config.family.has_biases() {
+                flat = flat.broadcast_add(self.parameter(&format!("{prefix}.self_attn.{name}_proj.bias"))?)?;
+            }
+            let mut split = flat.reshape((length, heads, head_dim))?;
+            if self.config.family.has_head_norms() && name != "v" {
+                split = self.norm(&split, &format!("{prefix}.self_attn.{name}_norm.weight"))?;
+            }
+            split.transpose(0, 1)?.contiguous() // (heads, T, d)
         };
         let repeat = |tensor: Tensor| -> Result<Tensor> {
             let groups = heads / key_heads;

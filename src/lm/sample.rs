@@ -70,8 +70,8 @@ impl Finish {
 pub struct Completion {
     /// The tokens, with the end-of-turn token if it was drawn.
     pub tokens: Vec<u32>,
-    /// Each token's log-probability in nats, at temperature 1 and without filters: what a trainer's score of the same
-    /// tokens gives, bit for bit.
+    /// Each token's log-probability in nats, at the temperature it was drawn at (greedy: at 1), without filters: what a
+    /// trainer's score of the same tokens at that temperature gives, bit for bit.
     pub log_probs: Vec<f32>,
     /// The text, without special tokens and without the stop text.
     pub text: String,
@@ -211,7 +211,7 @@ impl<'a> Generation<'a> {
             sampling,
             seed,
             batch_size,
-            decoder: Decoder::new(&model.config, &model.weights)?,
+            decoder: Decoder::new(&model.config, &model.weights, sampling.temperature)?,
             done: requests.iter().map(|request| vec![None; request.count]).collect(),
             waiting: (0..requests.len())
                 .flat_map(|request| (0..requests[request].count).map(move |index| (request, index)))
@@ -283,8 +283,8 @@ impl<'a> Generation<'a> {
     /// One token for every live completion; returns the requests that it ended.
     fn advance(&mut self) -> Result<Vec<(usize, Vec<Completion>)>, LmError> {
         let (threads, vocabulary) = (self.decoder.threads(), self.model.config.vocab_size);
-        let draw =
-            Draw { temperature: self.sampling.temperature, top_k: self.sampling.top_k, top_p: self.sampling.top_p };
+        let Sampling { temperature, top_k, top_p, .. } = *self.sampling;
+        let draw = Draw { greedy: temperature == 0.0, top_k, top_p };
         let (mut fresh, mut old): (Vec<_>, Vec<_>) = self.live.iter_mut().partition(|live| live.prompt.is_some());
         threads.each_mut(&mut fresh, |_, live| {
             if let Some(prompt) = live.prompt.take() {

@@ -22,7 +22,7 @@ pub struct PromptGroup {
 /// What the model thinks of a group's completions: `[completion][token]`.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct TokenScores {
-    /// Log-probability of each token, in nats, at temperature 1.
+    /// Log-probability of each token, in nats, at the trainer's temperature.
     pub log_probs: Vec<Vec<f32>>,
     /// Entropy of the distribution that each token was drawn from, in nats.
     pub entropies: Vec<Vec<f32>>,
@@ -97,6 +97,16 @@ impl Trainer {
     #[must_use]
     pub fn decay_linear_only(mut self, linear_only: bool) -> Self {
         self.engine.decay_linear_only = linear_only;
+        self
+    }
+
+    /// Sets the temperature that logits are divided by, 1 unless set: that of the sampler, so that it is the policy that drew
+    /// the completions whose log-probabilities are taken. At 0 it is 1.
+    ///
+    /// **Source:** TRL's `GRPOTrainer._get_per_token_logps_and_entropies`.
+    #[must_use]
+    pub fn at_temperature(mut self, temperature: f32) -> Self {
+        self.engine.set_temperature(temperature);
         self
     }
 

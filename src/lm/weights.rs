@@ -1,7 +1,7 @@
 //! The parameters of a model as plain `f32` rows, in one fixed order.
 //!
-//! The order is that of [`Weights::layout`]: `model.embed_tokens`, then per layer `input_layernorm`, `self_attn.{q,k,v,o}_proj`,
-//! `post_attention_layernorm`, `mlp.{gate,up,down}_proj`, then `model.norm` and, unless tied to the embedding, `lm_head`.
+//! The order is that of [`Weights::layout`]: `model.embed_tokens`, then per layer `input_layernorm`, `self_attn.{q,k,v,o}_proj`
+//! (and, as the family has them, `{q,k,v}_proj.bias` or `{q,k}_norm`), `post_attention_layernorm`, `mlp.{gate,up,down}_proj`, then `model.norm` and, unless tied to the embedding, `lm_head`.
 //! Names are Hugging Face's. A linear map is stored row-major as `(out, in)`: `y = x Wᵀ`. No file is read here.
 
 use crate::lm::{Config, LmError};
@@ -11,7 +11,7 @@ use crate::lm::{Config, LmError};
 pub struct Parameter {
     /// Hugging Face's name: `model.layers.0.self_attn.q_proj.weight`.
     pub name: String,
-    /// The shape: `(out, in)` for linear maps, `(vocabulary, hidden)` for the embedding, `(hidden,)` for norms.
+    /// The shape: `(out, in)` for linear maps, `(vocabulary, hidden)` for the embedding, `(n,)` for norms and biases.
     pub shape: Vec<usize>,
     /// The elements, row-major.
     pub data: Vec<f32>,
@@ -33,14 +33,25 @@ impl Weights {
         let mut layout = Vec::with_capacity(config.num_hidden_layers * 9 + 3);
         layout.push(("model.embed_tokens.weight".to_owned(), vec![config.vocab_size, hidden]));
         for layer in 0..config.num_hidden_layers {
-            let mut add = |name: &str, shape: &[usize]| {
-                layout.push((format!("model.layers.{layer}.{name}.weight"), shape.to_vec()));
+            let mut push = |name: String, shape: &[usize]| {
+                layout.push((format!("model.layers.{layer}.{name}"), shape.to_vec()));
             };
+            let mut add = |name: &str, shape: &[usize]| push(format!("{name}.weight"), shape);
             add("input_layernorm", &[hidden]);
             add("self_attn.q_proj", &[query, hidden]);
             add("self_attn.k_proj", &[key, hidden]);
             add("self_attn.v_proj", &[key, hidden]);
             add("self_attn.o_proj", &[hidden, query]);
+            if config.family.has_head_norms() {
+                add("self_attn.q_norm", &[config.head_dim]);
+                add("self_attn.k_norm", &[config.head_dim]);
+            }
+            if config.family.has_biases() {
+                push("self_attn.q_proj.bias".to_owned(), &[query]);
+                push("self_attn.k_proj.bias".to_owned(), &[key]);
+                push("self_attn.v_proj.bias".to_owned(), &[key]);
+            }
+            let mut add = |name: &str, shape: &[usize]| push(format!("{name}.weight"), shape);
             add("post_attention_layernorm", &[hidden]);
             add("mlp.gate_proj", &[config.intermediate_size, hidden]);
             add("mlp.up_proj", &[config.intermediate_size, hidden]);

@@ -5,6 +5,7 @@
 mod engine_sampling;
 mod engine_training;
 mod load_export;
+mod load_families;
 mod load_fixtures;
 mod load_folder;
 mod load_gguf;

@@ -11,7 +11,7 @@ use std::io::{self, BufReader, Read, Seek};
 use camino::Utf8Path;
 use candle_core::{Device, quantized::gguf_file::Content};
 
-use crate::lm::{Config, LanguageModel, Llama3RopeScaling, LmError, Parameter, Weights};
+use crate::lm::{Config, Family, LanguageModel, Llama3RopeScaling, LmError, Parameter, Weights};
 
 use metadata::Metadata;
 
@@ -45,7 +45,7 @@ pub fn import(path: &Utf8Path) -> Result<LanguageModel, LmError> {
     let mut parameters = Vec::new();
     for (name, shape) in Weights::layout(&config) {
         let mut data = file.read(&gguf_name(&name), &shape)?;
-        if name.ends_with("q_proj.weight") || name.ends_with("k_proj.weight") {
+        if is_permuted(config.family, &name) {
             data = unpermute(&data, config.head_dim, shape[1]);
         }
         parameters.push(Parameter { name, shape, data });
@@ -104,52 +104,54 @@ impl GgufFile<'_> {
     }
 }
 
-/// The configuration from `llama.*` and the tensors' shapes.
+/// The configuration from the family's keys (`llama.block_count`) and the tensors' shapes.
 fn config(metadata: &Metadata, file: &mut GgufFile) -> Result<Config, LmError> {
-    let family = metadata.text("general.architecture")?;
-    if family != "llama" {
-        return Err(LmError::UnsupportedFamily { origin: file.path.to_string(), found: family.to_owned() });
-    }
-    if metadata.optional_integer("llama.expert_count")?.is_some_and(|experts| experts > 0) {
-        return Err(metadata.error("llama.expert_count", "set", "mixtures of experts are not supported"));
+    let name = metadata.text("general.architecture")?;
+    let Some(family) = Family::ALL.into_iter().find(|family| family.model_type() == name) else {
+        return Err(LmError::UnsupportedFamily { origin: file.path.to_string(), found: name.to_owned() });
+    };
+    let key = |rest: &str| format!("{name}.{rest}");
+    if metadata.optional_integer(&key("expert_count"))?.is_some_and(|experts| experts > 0) {
+        return Err(metadata.error(&key("expert_count"), "set", "mixtures of experts are not supported"));
     }
     let vocab_size = match file.content.tensor_infos.get("token_embd.weight").map(|info| info.shape.dims()) {
         Some([rows, _]) => *rows,
-        _ => metadata.integer("llama.vocab_size")?,
+        _ => metadata.integer(&key("vocab_size"))?,
     };
-    let hidden_size = metadata.integer("llama.embedding_length")?;
-    let heads = metadata.integer("llama.attention.head_count")?;
+    let hidden_size = metadata.integer(&key("embedding_length"))?;
+    let heads = metadata.integer(&key("attention.head_count"))?;
     if heads == 0 {
-        return Err(metadata.error("llama.attention.head_count", "0", "expected at least 1"));
+        return Err(metadata.error(&key("attention.head_count"), "0", "expected at least 1"));
     }
-    let head_dim = metadata.optional_integer("llama.attention.key_length")?.unwrap_or(hidden_size / heads);
-    if let Some(rotary) = metadata.optional_integer("llama.rope.dimension_count")?
+    let head_dim = metadata.optional_integer(&key("attention.key_length"))?.unwrap_or(hidden_size / heads);
+    if let Some(rotary) = metadata.optional_integer(&key("rope.dimension_count"))?
         && rotary != head_dim
     {
         let expected = format!("expected the whole head, {head_dim} dimensions");
-        return Err(metadata.error("llama.rope.dimension_count", &rotary.to_string(), &expected));
+        return Err(metadata.error(&key("rope.dimension_count"), &rotary.to_string(), &expected));
     }
-    if let Some(scaling) = metadata.optional_text("llama.rope.scaling.type")?
+    if let Some(scaling) = metadata.optional_text(&key("rope.scaling.type"))?
         && scaling != "none"
     {
         return Err(metadata.error(
-            "llama.rope.scaling.type",
+            &key("rope.scaling.type"),
             scaling,
             "only `none` and Llama 3's factors are supported",
         ));
     }
     let mut config = Config {
+        family,
         hidden_size,
-        intermediate_size: metadata.integer("llama.feed_forward_length")?,
-        num_hidden_layers: metadata.integer("llama.block_count")?,
+        intermediate_size: metadata.integer(&key("feed_forward_length"))?,
+        num_hidden_layers: metadata.integer(&key("block_count"))?,
         num_attention_heads: heads,
-        num_key_value_heads: metadata.optional_integer("llama.attention.head_count_kv")?.unwrap_or(heads),
+        num_key_value_heads: metadata.optional_integer(&key("attention.head_count_kv"))?.unwrap_or(heads),
         head_dim,
         vocab_size,
-        rms_norm_eps: metadata.float("llama.attention.layer_norm_rms_epsilon")?,
-        rope_theta: metadata.optional_float("llama.rope.freq_base")?.unwrap_or(10_000.0),
+        rms_norm_eps: metadata.float(&key("attention.layer_norm_rms_epsilon"))?,
+        rope_theta: metadata.optional_float(&key("rope.freq_base"))?.unwrap_or(10_000.0),
         rope_scaling: None,
-        max_position_embeddings: metadata.integer("llama.context_length")?,
+        max_position_embeddings: metadata.integer(&key("context_length"))?,
         tie_word_embeddings: !file.has("output.weight"),
         bos_token_id: metadata.token("tokenizer.ggml.bos_token_id")?,
         eos_token_ids: metadata.ends()?,
@@ -183,6 +185,11 @@ fn llama3_scaling(config: &Config, factors: &[f32]) -> Option<Llama3RopeScaling>
     (factor > 1.0 && (0..factors.len()).all(close)).then_some(scaling)
 }
 
+/// Whether llama.cpp stores the rows of a tensor in another order: it rotates neighbours in Llama models, halves in others.
+fn is_permuted(family: Family, name: &str) -> bool {
+    family == Family::Llama && (name.ends_with("q_proj.weight") || name.ends_with("k_proj.weight"))
+}
+
 /// `model.layers.3.self_attn.q_proj.weight` → `blk.3.attn_q.weight`.
 fn gguf_name(name: &str) -> String {
     let plain = match name {
@@ -194,19 +201,22 @@ fn gguf_name(name: &str) -> String {
     let Some((layer, part)) = plain.strip_prefix("model.layers.").and_then(|rest| rest.split_once('.')) else {
         return plain.to_owned();
     };
+    let (part, kind) = part.rsplit_once('.').unwrap_or((part, "weight"));
     let part = match part {
-        "input_layernorm.weight" => "attn_norm",
-        "self_attn.q_proj.weight" => "attn_q",
-        "self_attn.k_proj.weight" => "attn_k",
-        "self_attn.v_proj.weight" => "attn_v",
-        "self_attn.o_proj.weight" => "attn_output",
-        "post_attention_layernorm.weight" => "ffn_norm",
-        "mlp.gate_proj.weight" => "ffn_gate",
-        "mlp.up_proj.weight" => "ffn_up",
-        "mlp.down_proj.weight" => "ffn_down",
+        "input_layernorm" => "attn_norm",
+        "self_attn.q_proj" => "attn_q",
+        "self_attn.k_proj" => "attn_k",
+        "self_attn.v_proj" => "attn_v",
+        "self_attn.o_proj" => "attn_output",
+        "self_attn.q_norm" => "attn_q_norm",
+        "self_attn.k_norm" => "attn_k_norm",
+        "post_attention_layernorm" => "ffn_norm",
+        "mlp.gate_proj" => "ffn_gate",
+        "mlp.up_proj" => "ffn_up",
+        "mlp.down_proj" => "ffn_down",
         other => other,
     };
-    format!("blk.{layer}.{part}.weight")
+    format!("blk.{layer}.{part}.{kind}")
 }
 
 /// Brings the rows of a query or key projection back to Hugging Face's order. llama.cpp's converter interleaves each head's
@@ -344,6 +354,7 @@ mod tests {
 
     fn llama_3_2() -> Config {
         Config {
+            family: Family::Llama,
             hidden_size: 2048,
             intermediate_size: 8192,
             num_hidden_layers: 16,

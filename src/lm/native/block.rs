@@ -35,6 +35,11 @@ pub(super) struct Saved {
     pub(super) middle_rstd: Buffer,
     pub(super) gate: Buffer,
     pub(super) up: Buffer,
+    /// Where heads are normalised: queries and keys before that, and one number for each head.
+    raw_queries: Buffer,
+    raw_keys: Buffer,
+    query_rstd: Buffer,
+    key_rstd: Buffer,
 }
 
 impl Saved {
@@ -52,7 +57,8 @@ impl Saved {
         }
     }
 
-    fn parts(&mut self, shape: &Shape) -> [(&mut Buffer, usize); 12] {
+    fn parts(&mut self, shape: &Shape) -> [(&mut Buffer, usize); 16] {
+        let norms = usize::from(shape.has_head_norms);
         [
             (&mut self.input, shape.hidden),
             (&mut self.input_rstd, 1),
@@ -66,6 +72,10 @@ impl Saved {
             (&mut self.middle_rstd, 1),
             (&mut self.gate, shape.inner),
             (&mut self.up, shape.inner),
+            (&mut self.raw_queries, norms * shape.query()),
+            (&mut self.raw_keys, norms * shape.key()),
+            (&mut self.query_rstd, norms * shape.heads),
+            (&mut self.key_rstd, norms * shape.kv_heads),
         ]
     }
 }
@@ -83,6 +93,8 @@ pub(super) struct Scratch {
     keys: Buffer,
     values: Buffer,
     attended: Buffer,
+    /// `(rows, query)`, where heads are normalised: the gradient of queries or keys before that.
+    raw: Buffer,
     partial: Buffer,
     packed: Packed,
 }
@@ -98,6 +110,7 @@ impl Scratch {
             self.attended.reserve(rows * shape.query());
             self.keys.reserve(rows * shape.key());
             self.values.reserve(rows * shape.key());
+            self.raw.reserve(usize::from(shape.has_head_norms) * rows * shape.query());
         }
     }
 }
@@ -121,13 +134,15 @@ impl Norm<'_> {
         rstd: &mut [f32],
     ) {
         let width = self.weight.len();
-        assert!(base.len() >= self.rows * width && delta.is_none_or(|delta| delta.len() >= self.rows * width));
+        let length = self.rows * width;
+        assert!(base.len() >= length && delta.is_none_or(|delta| delta.len() >= length && sum.len() >= length));
+        assert!(normed.len() >= length && rstd.len() >= self.rows);
         let (sum, normed, rstd) = (Shared::new(sum), Shared::new(normed), Shared::new(rstd));
         threads.worth(self.rows * width).blocks(self.rows, ROWS, |begin, end| {
             for row in begin..end {
                 let place = row * width;
                 let delta = delta.map(|delta| delta[place..].as_ptr());
-                // SAFETY: rows are inside (asserted, and checked by `at`) and belong to this task.
+                // SAFETY: rows are inside, as asserted, and belong to this task.
                 unsafe {
                     let sum = if delta.is_some() { sum.at(place) } else { std::ptr::null_mut() };
                     *rstd.at(row) = math::rms_norm(
@@ -252,6 +267,21 @@ impl Block<'_> {
         linears.apply(threads, slots.query, &scratch.normed, rows, &mut saved.queries);
         linears.apply(threads, slots.key, &scratch.normed, rows, &mut saved.keys);
         linears.apply(threads, slots.value, &scratch.normed, rows, &mut saved.values);
+        if let Some(slots) = slots.biases {
+            let parts = [&mut saved.queries, &mut saved.keys, &mut saved.values];
+            for (slot, part) in slots.into_iter().zip(parts) {
+                self.add_bias(&linears.weights().parameters[slot].data, part);
+            }
+        }
+        if let Some([query, key]) = slots.head_norms {
+            std::mem::swap(&mut saved.queries, &mut saved.raw_queries);
+            std::mem::swap(&mut saved.keys, &mut saved.raw_keys);
+            let norm = self.head_norm(linears.weights(), query, self.shape.heads);
+            let (raw, rstd) = (&saved.raw_queries, &mut saved.query_rstd);
+            norm.forward(threads, raw, None, &mut [], &mut saved.queries, rstd);
+            let norm = self.head_norm(linears.weights(), key, self.shape.kv_heads);
+            norm.forward(threads, &saved.raw_keys, None, &mut [], &mut saved.keys, &mut saved.key_rstd);
+        }
         self.rotate(&mut saved.queries, self.shape.heads, 1.0);
         self.rotate(&mut saved.keys, self.shape.kv_heads, 1.0);
         attend(saved);
@@ -278,7 +308,7 @@ impl Block<'_> {
     ) {
         let (rows, threads, shape, slots) = (self.rows(), self.threads, self.shape, self.slots);
         let (hidden, inner) = (shape.hidden, shape.inner);
-        let Scratch { normed, delta, activated, queries, keys, values, attended, partial, packed } = scratch;
+        let Scratch { normed, delta, activated, queries, keys, values, attended, raw, partial, packed } = scratch;
 
         // MLP half.
         let mut back = |slot: usize, upstream: &[f32], into: Into, target: &mut [f32]| {
@@ -334,6 +364,24 @@ impl Block<'_> {
         );
         self.rotate(queries, shape.heads, -1.0);
         self.rotate(keys, shape.kv_heads, -1.0);
+        if let Some(slots) = slots.head_norms {
+            let (rstds, inputs) = ([&saved.query_rstd, &saved.key_rstd], [&saved.raw_queries, &saved.raw_keys]);
+            for (part, upstream) in [&mut *queries, &mut *keys].into_iter().enumerate() {
+                let heads = [shape.heads, shape.kv_heads][part];
+                let length = rows * heads * shape.head;
+                let norm = self.head_norm(weights, slots[part], heads);
+                raw[..length].fill(0.0);
+                let slot = &mut gradients[slots[part]];
+                norm.backward(threads, upstream, inputs[part], rstds[part], partial, raw, slot);
+                upstream[..length].copy_from_slice(&raw[..length]);
+            }
+        }
+        if let Some(slots) = slots.biases {
+            for (slot, upstream) in slots.into_iter().zip([&*queries, &*keys, &*values]) {
+                let width = weights.parameters[slot].data.len();
+                self.sum_rows(upstream, width, partial, &mut gradients[slot]);
+            }
+        }
         back(slots.query, queries, Into::Replace, delta);
         back(slots.key, keys, Into::Accumulate, delta);
         back(slots.value, values, Into::Accumulate, delta);
@@ -347,6 +395,43 @@ impl Block<'_> {
         learn(packed, gradients, slots.value, values, shape.key(), hidden);
         let slot = &mut gradients[slots.attention_norm];
         norm.backward(threads, delta, &saved.input, &saved.input_rstd, partial, gradient, slot);
+    }
+
+    fn head_norm<'b>(&self, weights: &'b Weights, slot: usize, heads: usize) -> Norm<'b> {
+        let weight = &weights.parameters[slot].data;
+        Norm { weight, epsilon: self.shape.epsilon, rows: self.rows() * heads }
+    }
+
+    /// Adds the bias to each row.
+    fn add_bias(&self, bias: &[f32], vectors: &mut [f32]) {
+        let width = bias.len();
+        let vectors = Shared::new(vectors);
+        self.threads.worth(self.rows() * width).blocks(self.rows(), ROWS, |begin, end| {
+            for row in begin..end {
+                // SAFETY: rows are inside and belong to this task.
+                let row = unsafe { vectors.slice(row * width, width) };
+                row.iter_mut().zip(bias).for_each(|(value, bias)| *value += bias);
+            }
+        });
+    }
+
+    /// Adds up the rows of `vectors`: by blocks, and those in order.
+    fn sum_rows(&self, vectors: &[f32], width: usize, partial: &mut Buffer, sum: &mut [f32]) {
+        let blocks = self.rows().div_ceil(ROWS);
+        partial.reserve(blocks * width);
+        let partial = &mut partial[..blocks * width];
+        partial.fill(0.0);
+        let parts = Shared::new(partial);
+        self.threads.worth(self.rows() * width).blocks(self.rows(), ROWS, |begin, end| {
+            // SAFETY: the block's partial sum belongs to this task.
+            let part = unsafe { parts.slice(begin / ROWS * width, width) };
+            for row in vectors[begin * width..end * width].chunks_exact(width) {
+                part.iter_mut().zip(row).for_each(|(sum, value)| *sum += value);
+            }
+        });
+        for part in partial.chunks_exact(width) {
+            sum.iter_mut().zip(part).for_each(|(sum, part)| *sum += part);
+        }
     }
 
     /// Rotates each row's heads by its position, forward or back.

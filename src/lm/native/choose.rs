@@ -14,8 +14,8 @@ const BLOCK: usize = 256;
 /// How to draw.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Draw {
-    /// 0 takes the likeliest token.
-    pub(crate) temperature: f32,
+    /// Takes the likeliest token.
+    pub(crate) greedy: bool,
     /// 0 for all.
     pub(crate) top_k: usize,
     /// 1 for all.
@@ -31,8 +31,8 @@ pub(crate) struct Chooser {
 }
 
 impl Chooser {
-    /// Draws a token; returns it and its log-probability at temperature 1 without filters, which is not finite if the
-    /// logits are not. Ties go to the lower token.
+    /// Draws a token; returns it and its log-probability without filters, which is not finite if the logits are not. Ties
+    /// go to the lower token.
     pub(crate) fn choose(
         &mut self,
         threads: Threads,
@@ -44,14 +44,14 @@ impl Chooser {
         if !(largest.is_finite() && sum.is_finite()) {
             return (0, f32::NAN);
         }
-        let token = if draw.temperature == 0.0 {
+        let token = if draw.greedy {
             logits.iter().position(|logit| *logit == largest).unwrap_or(0)
         } else {
             self.weights.resize(logits.len(), 0.0);
             // SAFETY: both hold the length of the logits.
             unsafe {
                 let to = self.weights.as_mut_ptr();
-                temper(threads.set(), logits.as_ptr(), to, logits.len(), largest, 1.0 / draw.temperature);
+                exponentials(threads.set(), logits.as_ptr(), to, logits.len(), largest);
             }
             let point: f64 = random.random();
             if draw.top_k == 0 && draw.top_p >= 1.0 { self.among_all(point) } else { self.among_top(draw, point) }
@@ -139,16 +139,16 @@ fn place(weights: impl Iterator<Item = f32>, rest: f64) -> usize {
 }
 
 dispatched! {
-    /// `weights = e^((logits - largest) · factor)`.
-    fn temper(logits: *const f32, weights: *mut f32, length: usize, largest: f32, factor: f32) = temper_body;
+    /// `weights = e^(logits - largest)`.
+    fn exponentials(logits: *const f32, weights: *mut f32, length: usize, largest: f32) = exponentials_body;
 }
 
 #[inline(always)]
-unsafe fn temper_body<V: Lanes>(logits: *const f32, weights: *mut f32, length: usize, largest: f32, factor: f32) {
+unsafe fn exponentials_body<V: Lanes>(logits: *const f32, weights: *mut f32, length: usize, largest: f32) {
     for index in (0..length).step_by(LANES) {
         // SAFETY: inside, as promised by the caller.
         unsafe {
-            let x = at::<V>(logits, index, length).sub(V::splat(largest)).mul(V::splat(factor));
+            let x = at::<V>(logits, index, length).sub(V::splat(largest));
             put(weights, index, length, exp(x));
         }
     }

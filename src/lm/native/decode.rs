@@ -10,7 +10,7 @@ use crate::lm::native::cache::Cache;
 use crate::lm::native::layout::{Layout, check_tokens};
 use crate::lm::native::math;
 use crate::lm::native::matmul::{Into, Matrix, multiply};
-use crate::lm::native::pass::embed;
+use crate::lm::native::pass::{embed, sharpen, sharpness};
 use crate::lm::native::shape::{Angles, Plan, Shape};
 use crate::lm::native::threads::Threads;
 use crate::lm::native::weights::{Linears, Prepared};
@@ -48,6 +48,8 @@ pub(crate) struct Decoder<'a> {
     plan: Plan,
     threads: Threads,
     limit: usize,
+    /// What the input of the head is multiplied with: one over the temperature.
+    sharpness: f32,
     weights: Prepared<'a>,
     angles: Angles,
     saved: Saved,
@@ -71,11 +73,11 @@ thread_local! {
 }
 
 impl<'a> Decoder<'a> {
-    /// Prepares the weights for the threads of the current rayon pool.
+    /// Prepares the weights for the threads of the current rayon pool; all logits will be those at `temperature`.
     ///
     /// # Errors
     /// [`LmError::Config`] or [`LmError::Layout`] if weights and configuration do not fit.
-    pub(crate) fn new(config: &Config, weights: &'a Weights) -> Result<Self, LmError> {
+    pub(crate) fn new(config: &Config, weights: &'a Weights, temperature: f32) -> Result<Self, LmError> {
         let plan = Plan::new(config, weights)?;
         let threads = Threads::current();
         let weights = Prepared::new(threads, &plan, weights);
@@ -83,6 +85,7 @@ impl<'a> Decoder<'a> {
             plan,
             threads,
             limit: config.max_position_embeddings,
+            sharpness: sharpness(temperature),
             weights,
             angles: Angles::default(),
             saved: Saved::default(),
@@ -217,6 +220,7 @@ impl<'a> Decoder<'a> {
         let weight = &self.weights.weights().parameters[self.plan.norm].data;
         let norm = Norm { weight, epsilon: self.plan.shape.epsilon, rows: count };
         norm.forward(self.threads, &self.last, None, &mut [], &mut self.normed, &mut self.last_rstd);
+        sharpen(&mut self.normed[..count * hidden], self.sharpness);
         self.weights.apply(self.threads, self.plan.unembedding, &self.normed, count, &mut self.logits);
         &self.logits[..count * vocabulary]
     }

@@ -55,13 +55,17 @@ impl Engine {
             decay_linear_only: false,
             lengths,
             linear,
-            pass: Pass::default(),
+            pass: Pass::new(1.0),
             gradients: Vec::new(),
             dirty: false,
             first: Vec::new(),
             second: Vec::new(),
             steps: 0,
         })
+    }
+
+    pub(crate) fn set_temperature(&mut self, temperature: f32) {
+        self.pass.set_temperature(temperature);
     }
 
     fn zeros(&self) -> Vec<Buffer> {

@@ -12,8 +12,9 @@ use crate::lm::native::threads::Threads;
 use crate::lm::native::weights::Fresh;
 
 /// The reused memory of forward and backward passes.
-#[derive(Default)]
 pub(super) struct Pass {
+    /// What the input of the head is multiplied with: one over the temperature.
+    sharpness: f32,
     saved: Vec<Saved>,
     scratch: Scratch,
     head: Head,
@@ -33,6 +34,31 @@ pub(super) struct Pass {
 }
 
 impl Pass {
+    /// Begins with no memory; log-probabilities and entropies will be those at `temperature`.
+    pub(super) fn new(temperature: f32) -> Self {
+        Self {
+            sharpness: sharpness(temperature),
+            saved: Vec::new(),
+            scratch: Scratch::default(),
+            head: Head::default(),
+            angles: Angles::default(),
+            packed: Packed::default(),
+            previous: Buffer::default(),
+            last: Buffer::default(),
+            last_rstd: Buffer::default(),
+            normed: Buffer::default(),
+            normed_gradient: Buffer::default(),
+            last_gradient: Buffer::default(),
+            partial: Buffer::default(),
+            gradient: Buffer::default(),
+        }
+    }
+
+    /// Changes the temperature.
+    pub(super) fn set_temperature(&mut self, temperature: f32) {
+        self.sharpness = sharpness(temperature);
+    }
+
     /// Computes the log-probabilities of the layout's targets and the entropies of its head rows. With `keep`, leaves
     /// behind what [`Pass::backward`] needs.
     pub(super) fn forward(&mut self, threads: Threads, plan: &Plan, weights: &Weights, layout: &Layout, keep: bool) {
@@ -87,6 +113,7 @@ impl Pass {
         }
         let norm = Norm { weight: &weights.parameters[plan.norm].data, epsilon: shape.epsilon, rows: count };
         norm.forward(threads, &self.last, None, &mut [], &mut self.normed, &mut self.last_rstd);
+        sharpen(&mut self.normed[..count * hidden], self.sharpness);
         self.head.forward(threads, unembedding(plan, weights), &self.normed, count, &layout.targets, keep);
     }
 
@@ -154,6 +181,7 @@ impl Pass {
             &mut gradients[plan.unembedding],
             &mut self.normed_gradient,
         );
+        sharpen(&mut self.normed_gradient[..count * hidden], self.sharpness);
         self.last_gradient[..count * hidden].fill(0.0);
         let norm = Norm { weight: &weights.parameters[plan.norm].data, epsilon: shape.epsilon, rows: count };
         norm.backward(
@@ -182,6 +210,18 @@ impl Pass {
                 *to += from;
             }
         }
+    }
+}
+
+/// Returns what turns logits into those at `temperature`; greedy decoding, temperature 0, leaves them alone.
+pub(super) fn sharpness(temperature: f32) -> f32 {
+    if temperature == 0.0 { 1.0 } else { 1.0 / temperature }
+}
+
+/// Multiplies the input of the head, or its gradient, with `sharpness`: the same bits in training and decoding.
+pub(super) fn sharpen(rows: &mut [f32], sharpness: f32) {
+    if sharpness != 1.0 {
+        rows.iter_mut().for_each(|value| *value *= sharpness);
     }
 }
 

@@ -13,6 +13,7 @@ pub(crate) struct Shape {
     pub(super) head: usize,
     pub(super) vocabulary: usize,
     pub(super) epsilon: f32,
+    pub(super) has_head_norms: bool,
 }
 
 impl Shape {
@@ -49,6 +50,10 @@ pub(super) struct LayerSlots {
     pub(super) gate: usize,
     pub(super) up: usize,
     pub(super) down: usize,
+    /// Biases of queries, keys and values.
+    pub(super) biases: Option<[usize; 3]>,
+    /// Norms of query and key heads.
+    pub(super) head_norms: Option<[usize; 2]>,
 }
 
 /// A decoder's sizes and parameter places.
@@ -80,7 +85,10 @@ impl Plan {
         };
         let layers = (0..config.num_hidden_layers)
             .map(|layer| {
-                let find = |name: &str| find(&format!("model.layers.{layer}.{name}.weight"));
+                let find = |name: &str| find(&format!("model.layers.{layer}.{name}"));
+                let bias = |name: &str| find(&format!("self_attn.{name}_proj.bias"));
+                let find = |name: &str| find(&format!("{name}.weight"));
+                let family = config.family;
                 Ok(LayerSlots {
                     attention_norm: find("input_layernorm")?,
                     query: find("self_attn.q_proj")?,
@@ -91,6 +99,14 @@ impl Plan {
                     gate: find("mlp.gate_proj")?,
                     up: find("mlp.up_proj")?,
                     down: find("mlp.down_proj")?,
+                    biases: match family.has_biases() {
+                        true => Some([bias("q")?, bias("k")?, bias("v")?]),
+                        false => None,
+                    },
+                    head_norms: match family.has_head_norms() {
+                        true => Some([find("self_attn.q_norm")?, find("self_attn.k_norm")?]),
+                        false => None,
+                    },
                 })
             })
             .collect::<Result<_, LmError>>()?;
@@ -105,6 +121,7 @@ impl Plan {
                 head: config.head_dim,
                 vocabulary: config.vocab_size,
                 epsilon: config.rms_norm_eps as f32,
+                has_head_norms: config.family.has_head_norms(),
             },
             embedding,
             layers,

@@ -9,10 +9,11 @@ use crate::lm::native::pass::Pass;
 use crate::lm::native::shape::Plan;
 use crate::lm::native::threads::Threads;
 use crate::lm::train::PromptGroup;
-use crate::lm::{Config, Weights};
+use crate::lm::{Config, Family, Weights};
 
-fn config() -> Config {
+fn config(family: Family) -> Config {
     Config {
+        family,
         hidden_size: 40,
         intermediate_size: 72,
         num_hidden_layers: 2,
@@ -31,8 +32,8 @@ fn config() -> Config {
 }
 
 /// The bits of log-probabilities, entropies and gradients.
-fn run(set: InstructionSet) -> Vec<u32> {
-    let config = config();
+fn run(family: Family, set: InstructionSet) -> Vec<u32> {
+    let config = config(family);
     let mut weights = Weights::random(&config, Seed(5));
     weights.parameters.iter_mut().flat_map(|parameter| &mut parameter.data).for_each(|value| *value *= 3.0);
     let plan = Plan::new(&config, &weights).unwrap();
@@ -43,7 +44,7 @@ fn run(set: InstructionSet) -> Vec<u32> {
     ];
     let layout = Layout::new(&groups, 0, 1001, 512).unwrap();
     let threads = Threads::with(set);
-    let mut pass = Pass::default();
+    let mut pass = Pass::new(0.8);
     pass.forward(threads, &plan, &weights, &layout, true);
     let log_probs = pass.log_probs()[..layout.targets.len()].to_vec();
     let entropies = pass.entropies()[..layout.head_rows.len()].to_vec();
@@ -60,9 +61,11 @@ fn run(set: InstructionSet) -> Vec<u32> {
 fn all_instruction_sets_give_the_same_bits() {
     let sets = InstructionSet::available();
     assert!(sets.contains(&InstructionSet::Portable) && sets.contains(&InstructionSet::detect()));
-    let expected = run(InstructionSet::Portable);
-    assert!(expected.iter().all(|bits| f32::from_bits(*bits).is_finite()));
-    for set in sets {
-        assert!(run(set) == expected, "{set:?} differs from plain Rust");
+    for family in Family::ALL {
+        let expected = run(family, InstructionSet::Portable);
+        assert!(expected.iter().all(|bits| f32::from_bits(*bits).is_finite()));
+        for set in &sets {
+            assert!(run(family, *set) == expected, "{family:?}: {set:?} differs from plain Rust");
+        }
     }
 }

@@ -8,7 +8,7 @@ use toolexpander::lm::sample::{Completion, Finish, PromptRequest, Sampling, samp
 use toolexpander::lm::train::{AdamW, PromptGroup, Trainer};
 use toolexpander::lm::{LanguageModel, LmError};
 
-use super::engine_training::{config, groups, model};
+use super::engine_training::{config, configs, groups, model};
 
 fn requests(sizes: &[(usize, usize)], seed: u64) -> Vec<PromptRequest> {
     let shapes: Vec<(usize, &[usize])> = sizes.iter().map(|(length, _)| (*length, &[] as &[usize])).collect();
@@ -78,8 +78,8 @@ proptest! {
 
 #[test]
 fn log_probs_are_the_trainers_bit_for_bit() {
-    for tied in [true, false] {
-        let model = model(&config(tied), 25);
+    for config in configs() {
+        let model = model(&config, 25);
         let requests = requests(&[(50, 6), (3, 4), (97, 2)], 26);
         for sampling in [short(45), Sampling { temperature: 0.6, top_p: 0.95, ..short(45) }] {
             let sampled = run(&model, &requests, &sampling, 8, 2);
@@ -91,7 +91,8 @@ fn log_probs_are_the_trainers_bit_for_bit() {
                     completions: completions.iter().map(|completion| completion.tokens.clone()).collect(),
                 })
                 .collect();
-            let scores = Trainer::new(model.clone(), AdamW::default()).unwrap().score(&groups).unwrap();
+            let trainer = Trainer::new(model.clone(), AdamW::default()).unwrap();
+            let scores = trainer.at_temperature(sampling.temperature).score(&groups).unwrap();
             for (scores, completions) in scores.iter().zip(&sampled) {
                 for (scored, completion) in scores.log_probs.iter().zip(completions) {
                     assert_eq!(scored, &completion.log_probs);

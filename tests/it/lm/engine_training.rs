@@ -6,11 +6,12 @@ use candle_core::{DType, Device, Tensor};
 use rand::Rng;
 use toolexpander::base::Seed;
 use toolexpander::lm::train::{AdamW, PromptGroup, TokenGradients, TokenScores, Trainer};
-use toolexpander::lm::{Config, LanguageModel, LmError, Reference, Tokenizer, Weights};
+use toolexpander::lm::{Config, Family, LanguageModel, LmError, Reference, Tokenizer, Weights};
 
 /// A small model: odd sizes, so that every tail of every kernel is used.
 pub(super) fn config(tied: bool) -> Config {
     Config {
+        family: Family::Llama,
         hidden_size: 40,
         intermediate_size: 72,
         num_hidden_layers: 2,
@@ -26,6 +27,16 @@ pub(super) fn config(tied: bool) -> Config {
         bos_token_id: None,
         eos_token_ids: vec![],
     }
+}
+
+/// One of every kind of model.
+pub(super) fn configs() -> [Config; 4] {
+    [
+        config(true),
+        config(false),
+        Config { family: Family::Qwen2, ..config(true) },
+        Config { family: Family::Qwen3, ..config(false) },
+    ]
 }
 
 /// Random weights whose norms are not all one.
@@ -99,8 +110,8 @@ const SIZES: &[(usize, &[usize])] = &[(70, &[5, 33, 1, 0, 20]), (1, &[3]), (21, 
 
 #[test]
 fn scores_and_gradients_equal_the_reference() {
-    for tied in [true, false] {
-        let model = model(&config(tied), 3);
+    for config in configs() {
+        let model = model(&config, 3);
         let groups = groups(SIZES, 1001, 4);
         let mut trainer = Trainer::new(model.clone(), AdamW::default()).unwrap();
         let scores = trainer.score(&groups).unwrap();
@@ -142,26 +153,28 @@ fn scores_and_gradients_equal_the_reference() {
 
 #[test]
 fn sharing_a_prompt_changes_nothing() {
-    let model = model(&config(true), 5);
-    let shared = groups(SIZES, 1001, 6);
-    let alone: Vec<PromptGroup> = shared
-        .iter()
-        .flat_map(|group| {
-            let alone =
-                |tokens: &Vec<u32>| PromptGroup { prompt: group.prompt.clone(), completions: vec![tokens.clone()] };
-            group.completions.iter().map(alone)
-        })
-        .collect();
-    let mut trainer = Trainer::new(model.clone(), AdamW::default()).unwrap();
-    let flat = |scores: Vec<TokenScores>| -> Vec<Vec<f32>> {
-        scores.into_iter().flat_map(|scores| scores.log_probs).collect()
-    };
-    assert_eq!(flat(trainer.score(&shared).unwrap()), flat(trainer.score(&alone).unwrap()), "bit for bit");
-    for ((name, shared), (_, alone)) in
-        gradients(&model, &shared, 0.1, 4096).into_iter().zip(gradients(&model, &alone, 0.1, 4096))
-    {
-        let error = relative(&shared, &alone);
-        assert!(error < 1e-5, "{name}: relative error {error}");
+    for config in configs() {
+        let model = model(&config, 5);
+        let shared = groups(SIZES, 1001, 6);
+        let alone: Vec<PromptGroup> = shared
+            .iter()
+            .flat_map(|group| {
+                let alone =
+                    |tokens: &Vec<u32>| PromptGroup { prompt: group.prompt.clone(), completions: vec![tokens.clone()] };
+                group.completions.iter().map(alone)
+            })
+            .collect();
+        let mut trainer = Trainer::new(model.clone(), AdamW::default()).unwrap();
+        let flat = |scores: Vec<TokenScores>| -> Vec<Vec<f32>> {
+            scores.into_iter().flat_map(|scores| scores.log_probs).collect()
+        };
+        assert_eq!(flat(trainer.score(&shared).unwrap()), flat(trainer.score(&alone).unwrap()), "bit for bit");
+        for ((name, shared), (_, alone)) in
+            gradients(&model, &shared, 0.1, 4096).into_iter().zip(gradients(&model, &alone, 0.1, 4096))
+        {
+            let error = relative(&shared, &alone);
+            assert!(error < 1e-5, "{name}: relative error {error}");
+        }
     }
 }
 
@@ -210,48 +223,52 @@ fn gradients_of_log_probs_and_entropies_equal_finite_differences() {
 
 #[test]
 fn dead_groups_cost_no_backward_and_change_nothing() {
-    let model = model(&config(true), 11);
-    let groups = groups(SIZES, 1001, 12);
-    for dead in [[true, false, false], [false, true, false], [true, false, true]] {
-        let mut trainer = Trainer::new(model.clone(), AdamW::default()).unwrap();
-        let mut slopes = slopes(&trainer.score(&groups).unwrap(), 0.1);
-        for (slopes, _) in slopes.iter_mut().zip(dead).filter(|(_, dead)| *dead) {
-            for value in slopes.log_probs.iter_mut().chain(&mut slopes.entropies).flatten() {
-                *value = 0.0;
+    for config in configs() {
+        let model = model(&config, 11);
+        let groups = groups(SIZES, 1001, 12);
+        for dead in [[true, false, false], [false, true, false], [true, false, true]] {
+            let mut trainer = Trainer::new(model.clone(), AdamW::default()).unwrap();
+            let mut slopes = slopes(&trainer.score(&groups).unwrap(), 0.1);
+            for (slopes, _) in slopes.iter_mut().zip(dead).filter(|(_, dead)| *dead) {
+                for value in slopes.log_probs.iter_mut().chain(&mut slopes.entropies).flatten() {
+                    *value = 0.0;
+                }
             }
-        }
-        let done = trainer.accumulate::<LmError>(&groups, &mut |_, _| Ok(slopes.clone())).unwrap();
-        assert_eq!(done.dead_groups, dead.iter().filter(|dead| **dead).count());
-        assert!(done.backward_rows < done.forward_rows);
-        let mut live = Trainer::new(model.clone(), AdamW::default()).unwrap();
-        let keep = |index: &usize| !dead[*index];
-        let (some, slopes): (Vec<_>, Vec<_>) =
-            (0..3).filter(keep).map(|index| (groups[index].clone(), slopes[index].clone())).unzip();
-        live.accumulate::<LmError>(&some, &mut |_, _| Ok(slopes.clone())).unwrap();
-        for parameter in &model.weights.parameters {
-            assert_eq!(trainer.gradient(&parameter.name), live.gradient(&parameter.name), "{}", parameter.name);
+            let done = trainer.accumulate::<LmError>(&groups, &mut |_, _| Ok(slopes.clone())).unwrap();
+            assert_eq!(done.dead_groups, dead.iter().filter(|dead| **dead).count());
+            assert!(done.backward_rows < done.forward_rows);
+            let mut live = Trainer::new(model.clone(), AdamW::default()).unwrap();
+            let keep = |index: &usize| !dead[*index];
+            let (some, slopes): (Vec<_>, Vec<_>) =
+                (0..3).filter(keep).map(|index| (groups[index].clone(), slopes[index].clone())).unzip();
+            live.accumulate::<LmError>(&some, &mut |_, _| Ok(slopes.clone())).unwrap();
+            for parameter in &model.weights.parameters {
+                assert_eq!(trainer.gradient(&parameter.name), live.gradient(&parameter.name), "{}", parameter.name);
+            }
         }
     }
 }
 
 #[test]
 fn threads_do_not_change_a_bit() {
-    let model = model(&config(true), 13);
-    let groups = groups(&[(90, &[50, 60, 40]), (150, &[80, 33])], 1001, 14);
-    let run = |threads: usize| {
-        let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
-        pool.install(|| {
-            let mut trainer = Trainer::new(model.clone(), AdamW { weight_decay: 0.1, ..AdamW::default() }).unwrap();
-            for _ in 0..2 {
-                let loss = &mut |_, scores: &[TokenScores]| Ok(slopes(scores, 0.1));
-                trainer.accumulate::<LmError>(&groups, loss).unwrap();
-                trainer.step(1e-3, Some(1.0)).unwrap();
-            }
-            trainer.into_model().weights
-        })
-    };
-    let one = run(1);
-    assert!(one == run(2) && one == run(3));
+    for config in configs() {
+        let model = model(&config, 13);
+        let groups = groups(&[(90, &[50, 60, 40]), (150, &[80, 33])], 1001, 14);
+        let run = |threads: usize| {
+            let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
+            pool.install(|| {
+                let mut trainer = Trainer::new(model.clone(), AdamW { weight_decay: 0.1, ..AdamW::default() }).unwrap();
+                for _ in 0..2 {
+                    let loss = &mut |_, scores: &[TokenScores]| Ok(slopes(scores, 0.1));
+                    trainer.accumulate::<LmError>(&groups, loss).unwrap();
+                    trainer.step(1e-3, Some(1.0)).unwrap();
+                }
+                trainer.into_model().weights
+            })
+        };
+        let one = run(1);
+        assert!(one == run(2) && one == run(3));
+    }
 }
 
 #[test]

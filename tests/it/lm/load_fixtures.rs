@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use camino::Utf8PathBuf;
 use serde::Deserialize;
-use toolexpander::lm::{ChatMessage, Config, LanguageModel};
+use toolexpander::lm::{ChatMessage, Config, Family, LanguageModel};
 
 /// `oracle.json`.
 #[derive(Deserialize)]
@@ -67,6 +67,7 @@ pub fn load(name: &str) -> LanguageModel {
 /// A configuration of a few thousand parameters.
 pub fn tiny_config() -> Config {
     Config {
+        family: Family::Llama,
         hidden_size: 16,
         intermediate_size: 24,
         num_hidden_layers: 2,

@@ -120,8 +120,8 @@ fn damage_is_named() {
 
 #[test]
 fn unknown_families_and_splittings_are_named() {
-    let error = failure(&replaced(b"\x05\0\0\0\0\0\0\0llama", b"\x05\0\0\0\0\0\0\0qwen2"));
-    assert!(error.contains("describes a `qwen2` model; only `llama`"), "{error}");
+    let error = failure(&replaced(b"\x05\0\0\0\0\0\0\0llama", b"\x05\0\0\0\0\0\0\0gemma"));
+    assert!(error.contains("describes a `gemma` model; the families llama, qwen2, qwen3 are"), "{error}");
     let error = failure(&replaced(b"smollm", b"smallm"));
     assert!(error.contains("it splits texts by `smallm`; known are"), "{error}");
     let error = failure(&replaced(b"\x04\0\0\0\0\0\0\0gpt2", b"\x04\0\0\0\0\0\0\0bert"));
