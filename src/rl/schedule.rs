@@ -83,7 +83,7 @@ impl LearningRate {
         let progress = if span > 1 { (f64::from(after) / f64::from(span - 1)).min(1.0) } else { 0.0 };
         let shape = match self.shape {
             Shape::Constant => 1.0,
-            Shape::Exponential { decay } => decay.powi(i32::try_from(step).unwrap_or(i32::MAX)),
+            Shape::Exponential { decay } => decay.powi(i32::try_from(after).unwrap_or(i32::MAX)),
             Shape::Cosine { floor } => floor + (1.0 - floor) * 0.5 * (1.0 + (std::f64::consts::PI * progress).cos()),
             Shape::Linear { floor } => floor + (1.0 - floor) * (1.0 - progress),
         };
@@ -112,6 +112,13 @@ mod tests {
         // 2e-5 · 0.7² · 0.98²
         assert!(close(rate.at(2), 2e-5 * 0.49 * 0.9604));
         assert!(close(LearningRate { round: 1, ..rate }.at(0), 2e-5));
+    }
+
+    #[test]
+    fn steps_decay_from_the_end_of_the_warm_up() {
+        let shape = Shape::Exponential { decay: 0.5 };
+        let rate = LearningRate { shape, warmup: 2, ..LearningRate::constant(1.0) };
+        assert_eq!((0..5).map(|step| rate.at(step)).collect::<Vec<_>>(), [0.5, 1.0, 1.0, 0.5, 0.25]);
     }
 
     #[test]

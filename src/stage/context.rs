@@ -246,29 +246,6 @@ impl<'a> StageCtx<'a> {
         &self.request.scratch
     }
 
-    /// Returns the checkpoint `name` that an earlier attempt of the same key left, if there is one.
-    ///
-    /// # Errors
-    /// [`StageError::Io`] if it is there and cannot be read.
-    pub fn read_checkpoint(&self, name: &str) -> Result<Option<Vec<u8>>, StageError> {
-        let path = self.scratch().join(name);
-        match fs::read(&path) {
-            Ok(bytes) => Ok(Some(bytes)),
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),
-            Err(error) => Err(StageError::io("read", path)(error)),
-        }
-    }
-
-    /// Leaves the checkpoint `name` for later attempts of the same key: whole or not at all, even if the process is
-    /// killed meanwhile.
-    ///
-    /// # Errors
-    /// [`StageError::Io`].
-    pub fn write_checkpoint(&mut self, name: &str, bytes: &[u8]) -> Result<(), StageError> {
-        fs::create_dir_all(self.scratch()).map_err(StageError::io("create", self.scratch()))?;
-        write_whole(&self.scratch().join(name), bytes)
-    }
-
     /// Says how far the stage is.
     pub fn progress(&mut self, done: u64, total: impl Into<Option<u64>>, unit: &str) {
         (self.emit)(StageEvent::Progress { done, total: total.into(), unit: unit.to_owned(), tokens: None });

@@ -36,14 +36,7 @@ struct Parameters {
     max_tokens: usize,
     stop: Vec<String>,
     sampling_seed: u64,
-    long_prompts: Long,
-}
-
-#[derive(Clone, Copy, PartialEq, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-enum Long {
-    Error,
-    Wrong,
+    long_prompts: LongPrompts,
 }
 
 pub(super) fn run(context: &mut StageCtx) -> Result<(), StageError> {
@@ -54,8 +47,7 @@ pub(super) fn run(context: &mut StageCtx) -> Result<(), StageError> {
 fn evaluate(context: &mut StageCtx, parameters: &Parameters) -> Result<(), StageError> {
     let model = LanguageModel::load(context.input_path("model")?).map_err(StageError::failed("read the model"))?;
     let samples = context.input_samples("samples")?;
-    let long = if parameters.long_prompts == Long::Error { LongPrompts::Error } else { LongPrompts::Skip };
-    let room = Room { context: model.config.max_position_embeddings, long };
+    let room = Room { context: model.config.max_position_embeddings, long: parameters.long_prompts };
     let questions =
         questions(context, &samples, &model.tokenizer, parameters.demonstrations, room, |_| parameters.max_tokens)?;
     let requests: Vec<PromptRequest> = questions

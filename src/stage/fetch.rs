@@ -16,7 +16,7 @@ use camino::{Utf8Path, Utf8PathBuf};
 use fs_err as fs;
 
 use crate::{
-    base::{Canon, Digest},
+    base::Digest,
     stage::{Source, StageCtx, StageError},
 };
 
@@ -25,7 +25,7 @@ use crate::{
 pub struct Fetched {
     /// The file or folder.
     pub path: Utf8PathBuf,
-    /// Its content digest: of the bytes of a file, of the sorted paths and digests of a folder.
+    /// Its content digest, as the store has it: of the bytes of a file, of a folder as [`Digest::of_folder`].
     pub digest: Digest,
     /// Where it comes from, for messages: the source as written, without local folders.
     pub origin: String,
@@ -143,11 +143,6 @@ fn digest_of(path: &Utf8Path) -> Result<Digest, StageError> {
         return of_file(path);
     }
     let files = listing(path)?;
-    let mut canon = Canon::new();
-    canon.list(files.len());
-    for file in files {
-        let digest = of_file(&path.join(&file))?;
-        canon.text(file.as_str()).digest(&digest);
-    }
-    Ok(canon.finish())
+    let digests = files.iter().map(|file| of_file(&path.join(file))).collect::<Result<Vec<_>, _>>()?;
+    Ok(Digest::of_folder(files.iter().map(|file| file.as_str()).zip(digests)))
 }

@@ -3,8 +3,8 @@
 //! Sources: DeepSeekMath (arXiv 2402.03300) for the algorithm; ToolExpander (arXiv 2510.07737) for the learning rate that
 //! decays over rounds, no KL term with unequal clip bounds, and demonstrations for samples that the policy cannot solve.
 //! Differences from TRL's trainer: groups whose rewards are all equal are not trained on when there is no KL term (their
-//! gradient is 0, and they still count in what the loss is averaged over); demonstrations are taken away during the round
-//! with a probability that moves in a line, and a prompt with them and the same prompt without are never normalised
+//! gradient is 0, and they still count in what the loss is averaged over); the smallest deviation that advantages are divided by is
+//! `std-floor`; demonstrations are taken away during the round with a probability that moves in a line, and a prompt with them and the same prompt without are never normalised
 //! together, since a group is the rollouts of one rendered prompt.
 
 mod anneal;
@@ -47,7 +47,7 @@ fn train(context: &mut StageCtx, settings: &Settings) -> Result<(), StageError> 
     let steps = order::steps(seed, questions.len(), settings.prompts_per_step, settings.length);
     let course = Course { settings, samples: &samples, questions: &questions, steps: &steps, seed };
 
-    let (mut learner, tables) = Learner::new(context, model, settings.optimizer)?;
+    let (mut learner, tables) = Learner::new(context, model, settings.optimizer, settings.sampling.temperature)?;
     let mut metrics: Vec<MetricRow> = learner::rows(&tables, 0)?;
     let mut rollouts: Vec<RolloutRow> = learner::rows(&tables, 1)?;
     // How many rollouts each sample has had.
@@ -84,7 +84,7 @@ fn train(context: &mut StageCtx, settings: &Settings) -> Result<(), StageError> 
         })?;
         context.progress_tokens(learner.steps as u64, steps.len() as u64, "steps", learner.tokens);
     }
-    learner.trainer.into_model().save(context.output_path("model")?).map_err(StageError::failed("write the model"))?;
+    learner.save(context)?;
     context.write_table("metrics", &metrics)?;
     context.write_table("rollouts", &rollouts)
 }
@@ -104,7 +104,9 @@ fn reference(context: &StageCtx, settings: &Settings, policy: &Config) -> Result
             "connect a model with the policy's tokenizer: the policy before some of its training",
         ));
     }
-    Trainer::new(model, settings.optimizer).map(Some).map_err(StageError::failed("set up the reference model"))
+    let reference =
+        Trainer::new(model, settings.optimizer).map_err(StageError::failed("set up the reference model"))?;
+    Ok(Some(reference.at_temperature(settings.sampling.temperature)))
 }
 
 /// Returns the row of one optimiser update.

@@ -3,7 +3,7 @@
 use serde::Deserialize;
 
 use crate::{
-    lm::{Config, LanguageModel, Tokenizer},
+    lm::{Config, Family, LanguageModel, Tokenizer},
     stage::{StageCtx, StageError, training::prompts::Prompter},
     tools::{Style, answer_text},
 };
@@ -44,6 +44,7 @@ pub(super) fn run(context: &mut StageCtx) -> Result<(), StageError> {
     let tokenizer = Tokenizer::train_bpe(texts.iter().map(String::as_str), parameters.vocab, &extra)
         .map_err(StageError::failed("train the tokenizer"))?;
     let config = Config {
+        family: Family::Llama,
         hidden_size: parameters.hidden,
         intermediate_size: parameters.intermediate,
         num_hidden_layers: parameters.layers,

@@ -1,9 +1,10 @@
 //! `inject-few-shot`: hard samples get demonstrations taken from other samples.
 //!
 //! Source: ToolExpander (arXiv 2510.07737), which substitutes hard samples with few-shot demonstrations for the training
-//! that follows. Ours differs in that demonstrations can be annealed away over the rounds (`keep-probability`): trained
-//! on demonstrated prompts alone, the weak model solved demonstrated prompts only.
+//! that follows. Ours differs in that demonstrations can be annealed away over the rounds (`keep-probability`), since a model
+//! trained on demonstrated prompts alone need not solve others.
 
+mod leak;
 mod similarity;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -17,7 +18,7 @@ use crate::{
     prompt::Template,
     stage::{StageCtx, StageError, samples::normalised_question},
     table::{HardRow, ReportRow},
-    tools::{Message, Sample, Style, matching},
+    tools::{Message, Sample, Style},
 };
 
 #[derive(Deserialize)]
@@ -234,18 +235,8 @@ impl Chooser<'_> {
 /// What having been solved by the current policy is worth beside likeness (see [`Features::likeness`]).
 const SOLVED: f64 = 0.25;
 
-/// Returns whether showing a candidate would give the sample's own answer away: it is the sample, asks the same
-/// question, or makes a call that the sample accepts. Samples that want calls are shown calls.
+/// Returns whether showing a candidate would give the sample's own answer away: it is the sample, asks the same question, or
+/// its answer answers the sample, too.
 fn gives_away(candidate: &Candidate, sample: &Sample, question: &str) -> bool {
-    let accepted = |call: &crate::tools::Call| {
-        sample.gold.contains(call)
-            || sample.answer.iter().any(|expected| {
-                let one = std::slice::from_ref(expected);
-                matching::matches(std::slice::from_ref(call), one, &sample.tools).matched
-            })
-    };
-    candidate.sample.id == sample.id
-        || candidate.question == question
-        || (candidate.sample.gold.is_empty() && !sample.gold.is_empty())
-        || candidate.sample.gold.iter().any(accepted)
+    candidate.sample.id == sample.id || candidate.question == question || leak::answers(&candidate.sample.gold, sample)
 }

@@ -5,6 +5,7 @@
 //! training what evaluation asks too → limit. Every row is accounted for in the report.
 
 mod bfcl;
+mod concrete;
 mod format;
 mod jsonl;
 mod rows;
@@ -167,13 +168,17 @@ fn drop_long(samples: &mut Vec<Sample>, parameters: &Parameters, report: &mut Re
 fn judge_gold(context: &mut StageCtx, samples: &mut Vec<Sample>, rejected: RejectedGold, report: &mut Report) {
     let mut count = 0;
     samples.retain(|sample| {
+        let stranger = sample.gold.iter().find(|call| sample.tools.iter().all(|tool| tool.name != call.name));
         let judged = judge(sample, &answer_text(&sample.gold, Style::Json));
-        if judged.correct {
+        if judged.correct && stranger.is_none() {
             return true;
         }
         count += 1;
         if count <= 20 {
-            let reason = judged.error.unwrap_or_default();
+            let reason = match stranger {
+                Some(call) => format!("it calls `{}`, which is not among its tools", call.name),
+                None => judged.error.unwrap_or_default(),
+            };
             context.log(format!("sample `{}`: its own gold answer is not accepted: {reason}", sample.id));
         }
         rejected == RejectedGold::Keep

@@ -81,7 +81,7 @@ fn train(context: &mut StageCtx, parameters: &Parameters) -> Result<(), StageErr
         weight_decay: parameters.weight_decay,
     };
 
-    let (mut learner, tables) = Learner::new(context, model, optimizer)?;
+    let (mut learner, tables) = Learner::new(context, model, optimizer, 1.0)?;
     let mut metrics: Vec<MetricRow> = learner::rows(&tables, 0)?;
     while learner.steps < steps.len() {
         let lr = rate.at(u32::try_from(learner.steps).unwrap_or(u32::MAX));
@@ -99,8 +99,7 @@ fn train(context: &mut StageCtx, parameters: &Parameters) -> Result<(), StageErr
         learner.finish_step(context, worked as u64, || Ok(vec![learner::encoded(&metrics)?]))?;
         context.progress_tokens(learner.steps as u64, steps.len() as u64, "steps", learner.tokens);
     }
-    let model = learner.trainer.into_model();
-    model.save(context.output_path("model")?).map_err(StageError::failed("write the model"))?;
+    learner.save(context)?;
     context.write_table("metrics", &metrics)
 }
 

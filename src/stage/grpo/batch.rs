@@ -97,7 +97,8 @@ impl Course<'_> {
             }
         }
         let mut spec = self.settings.rewards.clone();
-        spec.step = spec.step.saturating_add(u32::try_from(step).unwrap_or(u32::MAX));
+        let before = self.steps.len() * (self.settings.rate.round.saturating_sub(1) as usize);
+        spec.step = u32::try_from(before + step).unwrap_or(u32::MAX);
         let rollouts: Vec<Vec<Rollout>> = prompts
             .iter()
             .zip(completions)

@@ -6,10 +6,11 @@
 use std::collections::BTreeMap;
 
 use indexmap::IndexMap;
-use serde_json::{Map, Value};
+use serde_json::Value;
 
 use super::{
     Gathered,
+    concrete::concrete,
     format::File,
     rows::{self, BadRow, member, text, typed},
     schema,
@@ -17,7 +18,7 @@ use super::{
 use crate::{
     base::did_you_mean,
     stage::StageError,
-    tools::{Call, ExpectedCall, Language, Message, Sample, ToolSpec},
+    tools::{ExpectedCall, Language, Message, Sample, ToolSpec},
 };
 
 /// The categories that have one turn and an answer that can be checked: by accepted calls, or by making none.
@@ -68,7 +69,8 @@ pub(super) fn read(files: &[File], wanted: &[String]) -> Result<Gathered, StageE
             gathered.other_categories += rows.len();
             continue;
         }
-        let answers = answers(files, &file.name);
+        let mut answers = answers(files, &file.name);
+        gathered.bad.extend(answers.iter_mut().flat_map(|answers| std::mem::take(&mut answers.bad)));
         for row in rows {
             let sample = row.value.and_then(|value| sample(&value, &row.place, category, answers.as_ref()));
             match sample {
@@ -98,21 +100,28 @@ fn check_categories(wanted: &[String]) -> Result<(), StageError> {
     Ok(())
 }
 
-type Answers = BTreeMap<String, (String, Value)>;
+/// Accepted answers by id, each with its place.
+#[derive(Default)]
+struct Answers {
+    rows: BTreeMap<String, (String, Value)>,
+    /// Rows that cannot be read.
+    bad: Vec<BadRow>,
+}
 
-/// Returns the accepted answers to the questions of `file` by id, each with its place; `None` if there is no such file.
+/// Returns the accepted answers to the questions of `file`; `None` if there is no such file.
 fn answers(files: &[File], file: &str) -> Option<Answers> {
     let (folder, name) = file.rsplit_once('/').map_or((None, file), |(folder, name)| (Some(folder), name));
     let path =
         folder.map_or_else(|| format!("possible_answer/{name}"), |folder| format!("{folder}/possible_answer/{name}"));
     let file = files.iter().find(|file| file.name == path)?;
-    let rows = rows::rows(&file.name, &file.text).into_iter();
-    let entry = |row: rows::Row| {
-        let value = row.value.ok()?;
-        let id = value.get("id")?.as_str()?.to_owned();
-        Some((id, (row.place, value)))
-    };
-    Some(rows.filter_map(entry).collect())
+    let mut answers = Answers::default();
+    for row in rows::rows(&file.name, &file.text) {
+        match row.value.and_then(|value| Ok((text(&value, &row.place, "id")?.to_owned(), value))) {
+            Ok((id, value)) => drop(answers.rows.insert(id, (row.place, value))),
+            Err(bad) => answers.bad.push(bad),
+        }
+    }
+    Some(answers)
 }
 
 fn sample(row: &Value, place: &str, category: &str, answers: Option<&Answers>) -> Result<Sample, BadRow> {
@@ -124,7 +133,7 @@ fn sample(row: &Value, place: &str, category: &str, answers: Option<&Answers>) -
         let answers = answers.ok_or_else(|| {
             BadRow::new(place, "has no accepted answer: there is no file of this name in `possible_answer/` beside it")
         })?;
-        let (answer_place, answer) = answers.get(id).ok_or_else(|| {
+        let (answer_place, answer) = answers.rows.get(id).ok_or_else(|| {
             BadRow::new(place, format!("has no accepted answer: `possible_answer/` has no row `{id}`"))
         })?;
         expected(member(answer, answer_place, "ground_truth")?, answer_place)?
@@ -183,46 +192,4 @@ fn expected(truth: &Value, place: &str) -> Result<Vec<ExpectedCall>, BadRow> {
         }
     };
     calls.into_iter().map(one).collect()
-}
-
-/// Returns one concrete call that is accepted: of each argument the first value; an argument whose first value says
-/// that it may be left out is left out, unless it is required.
-fn concrete(expected: &ExpectedCall, tools: &[ToolSpec]) -> Call {
-    let tool = tools.iter().find(|tool| tool.name == expected.name);
-    let mut arguments = Map::new();
-    for (name, accepted) in &expected.arguments {
-        let required = tool.is_some_and(|tool| tool.required().any(|required| required == name));
-        let mut values = accepted.iter();
-        let chosen = match accepted.first() {
-            Some(first) if *first == "" && required => values.find(|value| **value != "").or(Some(first)),
-            Some(first) if *first == "" => None,
-            first => first,
-        };
-        if let Some(value) = chosen {
-            arguments.insert(name.clone(), first_of(value));
-        }
-    }
-    Call { name: expected.name.clone(), arguments }
-}
-
-/// Inside an accepted value, an object has a list of accepted values for each key; so has an object in a list.
-fn first_of(value: &Value) -> Value {
-    match value {
-        Value::Object(entries) => {
-            let mut chosen = Map::new();
-            for (key, value) in entries {
-                match value {
-                    Value::Array(accepted) => match accepted.first() {
-                        Some(first) if *first == "" && accepted.len() > 1 => {}
-                        Some(first) => drop(chosen.insert(key.clone(), first_of(first))),
-                        None => {}
-                    },
-                    plain => drop(chosen.insert(key.clone(), plain.clone())),
-                }
-            }
-            Value::Object(chosen)
-        }
-        Value::Array(items) => Value::Array(items.iter().map(first_of).collect()),
-        plain => plain.clone(),
-    }
 }

@@ -14,6 +14,7 @@ use serde_json::Value;
 
 use super::{
     Gathered,
+    concrete::concrete,
     format::File,
     rows::{self, BadRow},
 };
@@ -63,7 +64,7 @@ fn sample(row: &Value, place: &str) -> Result<Sample, BadRow> {
         (Some(answer), Some(gold)) => (answer, gold),
         (None, Some(gold)) => (gold.iter().map(ExpectedCall::exactly).collect(), gold),
         (Some(answer), None) => {
-            let gold = answer.iter().map(first_accepted).collect();
+            let gold = answer.iter().map(|call| concrete(call, &line.tools)).collect();
             (answer, gold)
         }
         (None, None) => return Err(BadRow::new(place, "needs `answer` or `gold` (an empty list: no call is right)")),
@@ -80,10 +81,4 @@ fn sample(row: &Value, place: &str) -> Result<Sample, BadRow> {
         demonstrations: Vec::new(),
         round: 0,
     })
-}
-
-fn first_accepted(expected: &ExpectedCall) -> Call {
-    let arguments = expected.arguments.iter();
-    let arguments = arguments.filter_map(|(name, accepted)| Some((name.clone(), accepted.first()?.clone())));
-    Call { name: expected.name.clone(), arguments: arguments.filter(|(_, value)| *value != "").collect() }
 }

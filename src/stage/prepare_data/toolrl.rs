@@ -16,7 +16,7 @@ use super::{
     rows::{self, BadRow, member, text},
     schema,
 };
-use crate::tools::{Call, ExpectedCall, Language, Message, Sample, ToolSpec, parse};
+use crate::tools::{Call, ExpectedCall, Language, Message, Sample, ToolSpec, parse, reward};
 
 pub(super) fn read(files: &[File], wanted: &[String]) -> Gathered {
     let mut gathered = Gathered::default();
@@ -77,7 +77,7 @@ fn sample(row: &Value, place: &str, id: String) -> Result<Sample, BadRow> {
     let Parts { system, user, gold, responds } = parts(row, place)?;
     let category = match (gold.is_empty(), responds) {
         (false, false) => "tool_call",
-        (false, true) => "both",
+        (false, true) => reward::BOTH,
         (true, _) => "response",
     };
     Ok(Sample {

@@ -39,6 +39,7 @@ impl Learner {
         context: &mut StageCtx,
         mut model: LanguageModel,
         optimizer: AdamW,
+        temperature: f32,
     ) -> Result<(Self, Vec<Vec<u8>>), StageError> {
         let sizes = |model: &LanguageModel| -> Vec<usize> {
             model.weights.parameters.iter().map(|parameter| parameter.data.len()).collect()
@@ -60,7 +61,7 @@ impl Learner {
             tables = found.tables;
         }
         let failed = || StageError::failed("set up the training");
-        let mut trainer = Trainer::new(model, optimizer).map_err(failed())?;
+        let mut trainer = Trainer::new(model, optimizer).map_err(failed())?.at_temperature(temperature);
         if let Some(state) = state {
             trainer.restore(&state).map_err(failed())?;
         }
@@ -68,6 +69,21 @@ impl Learner {
         let count = |number: u64| usize::try_from(number).unwrap_or(usize::MAX);
         let learner = Self { trainer, steps: count(steps), updates: count(updates), tokens, pace: Pace::new() };
         Ok((learner, tables))
+    }
+
+    /// Ends the training and leaves the model as the output `model`.
+    ///
+    /// # Errors
+    /// [`StageError::Failed`] if a weight is no number: the last update went wrong where no loss was computed after it.
+    pub(in crate::stage) fn save(self, context: &StageCtx) -> Result<(), StageError> {
+        let (steps, seed) = (self.steps, context.seed().0);
+        let model = self.trainer.into_model();
+        let broken = model.weights.parameters.iter().find(|parameter| parameter.data.iter().any(|it| !it.is_finite()));
+        if let Some(parameter) = broken {
+            let what = format!("a weight of `{}` after step {steps} (seed {seed})", parameter.name);
+            return Err(StageError::failed("train")(LmError::NotFinite { what, value: f64::NAN }));
+        }
+        model.save(context.output_path("model")?).map_err(StageError::failed("write the model"))
     }
 
     /// Notes a finished step and, if it is time, leaves a checkpoint. `tables` are written only then.

@@ -7,7 +7,7 @@ use crate::base::Seed;
 /// One sample's turn.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(in crate::stage) struct Turn {
-    /// The sample's index in its table.
+    /// The sample's index among those that are trained on.
     pub(in crate::stage) sample: usize,
     /// The epoch, from 0.
     pub(in crate::stage) epoch: usize,

@@ -92,6 +92,8 @@ pub(in crate::stage) enum LongPrompts {
     Error,
     /// They are left out, and counted.
     Skip,
+    /// They are left out and count as answered wrong.
+    Wrong,
 }
 
 /// One sample's prompts.
@@ -145,7 +147,7 @@ pub(in crate::stage) fn questions(
         let wanted = longest + reserved(index);
         if wanted <= room.context {
             questions.push(question);
-        } else if room.long == LongPrompts::Skip {
+        } else if room.long != LongPrompts::Error {
             skipped += 1;
         } else {
             return Err(StageError::data(
@@ -154,14 +156,14 @@ pub(in crate::stage) fn questions(
                     "has a prompt of {longest} tokens; with its answer that is {wanted}, the model holds {}",
                     room.context
                 ),
-                "shorten the template, the demonstrations or `max-tokens`, or set `long-prompts = \"skip\"`",
+                "shorten the template, the demonstrations or `max-tokens`, or set `long-prompts`",
             ));
         }
     }
     if skipped > 0 {
         context.log(format!("{skipped} of {} samples are left out: too long for the model", samples.len()));
     }
-    if questions.is_empty() {
+    if questions.is_empty() && room.long != LongPrompts::Wrong {
         return Err(StageError::data(
             "input `samples`",
             format!("no sample fits the model's context of {} tokens", room.context),

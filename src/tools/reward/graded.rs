@@ -1,7 +1,7 @@
 //! A graded reward: how much of the answer is right, in small steps that a weak model can climb.
 //!
-//! Source: this project's first experiment (a prototype on SmolLM2-135M and BFCL): 0.2 for calls that can be read, 0.2
-//! for the right tool, 0.3 × the share of right arguments, 0.3 for a wholly right answer; extended to several calls: each
+//! Source: our own. 0.2 for calls that can be read, 0.2
+//! for the right tool, 0.3 × the share of right arguments, 0.3 for a wholly right answer. Of several calls each
 //! is taken, in the order written, for the unused expectation of its name that it is nearest to.
 
 use crate::tools::{Call, ExpectedCall, Sample, ToolSpec, matching::simple, parse::ParsedOutput};

@@ -17,6 +17,9 @@ use super::{
     render::parameters_object,
 };
 
+/// The category of ToolRL's samples that want calls and an answer to the user.
+pub const BOTH: &str = "both";
+
 /// How completions are rewarded: the weight of each part, and what the parts look at.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
@@ -38,7 +41,8 @@ pub struct RewardSpec {
     pub style: Style,
     /// The switches of ToolRL's reward.
     pub toolrl: toolrl::Switches,
-    /// The training step that ToolRL's schedules look at.
+    /// The training step, over all rounds, that ToolRL's schedules look at; no setting.
+    #[serde(skip)]
     pub step: u32,
 }
 
@@ -115,7 +119,9 @@ fn toolrl_parts(spec: &RewardSpec, sample: &Sample, completion: &str, judgement:
     let gold: Vec<Value> = sample.gold.iter().map(parameters_object).collect();
     if spec.style == Style::Toolrl {
         let has_calls = !gold.is_empty();
-        let truth = toolrl::Truth { calls: has_calls.then_some(gold), response: !has_calls };
+        // Where ToolRL's data wants calls and an answer to the user, `prepare-data` says so by the category.
+        let response = !has_calls || sample.category == BOTH;
+        let truth = toolrl::Truth { calls: has_calls.then_some(gold), response };
         let score = toolrl::score(&truth, completion, &spec.toolrl, spec.step);
         return (score.format + score.length, score.correctness);
     }

@@ -116,12 +116,12 @@ fn skipping_dead_groups_is_exact() {
 #[test]
 fn the_learning_rate_decays_over_rounds_and_steps() {
     let run = |round: i64| {
-        let stage = grpo(4).param("steps", 3).param("round", round).param("lr-decay", 0.5).param("step-decay", 0.9);
+        let stage = grpo(4).param("steps", 4).param("round", round).param("lr-decay", 0.5).param("step-decay", 0.9);
         metrics(&stage.param("warm-up", 2).run().unwrap())
     };
     let third = run(3);
     assert!(third.iter().all(|row| row.round == 3));
-    let expected = [3e-3 * 0.25 * 0.5, 3e-3 * 0.25 * 0.9, 3e-3 * 0.25 * 0.81];
+    let expected = [0.5, 1.0, 1.0, 0.9].map(|factor| 3e-3 * 0.25 * factor);
     assert!(third.iter().zip(expected).all(|(row, lr)| (row.lr - lr).abs() < 1e-15), "{third:#?}");
     // Rounds draw from streams of their own.
     assert_ne!(run(1)[0].reward_mean, third[0].reward_mean);

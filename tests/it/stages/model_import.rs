@@ -3,7 +3,7 @@
 use camino::{Utf8Path, Utf8PathBuf};
 use toolexpander::{
     base::Seed,
-    lm::{Config, LanguageModel, Tokenizer},
+    lm::{Config, Family, LanguageModel, Tokenizer},
 };
 
 use super::harness::StageRun;
@@ -17,6 +17,7 @@ fn folder() -> (tempfile::TempDir, Utf8PathBuf) {
 fn tiny() -> LanguageModel {
     let tokenizer = Tokenizer::train_bpe(["open the file", "move the event"], 270, &[]).unwrap();
     let config = Config {
+        family: Family::Llama,
         hidden_size: 8,
         intermediate_size: 12,
         num_hidden_layers: 2,

@@ -1,6 +1,6 @@
 //! Generated samples.
 
-use std::{collections::BTreeSet, time::Instant};
+use std::collections::BTreeSet;
 
 use toolexpander::{
     base::Seed,
@@ -117,15 +117,10 @@ fn impossible_wishes_are_refused() {
 }
 
 #[test]
-fn ten_thousand_samples_take_less_than_seconds() {
-    let start = Instant::now();
-    let options = GenerateOptions::at(Level::Full);
-    assert_eq!(samples(10_000, &options).len(), 10_000);
-    let easy = Instant::now();
-    assert_eq!(samples(4000, &GenerateOptions::default()).len(), 4000);
-    println!("10,000 full: {:?}, 4,000 easy: {:?}", easy - start, easy.elapsed());
-    // A generous bound for a busy machine without optimisation.
-    assert!(start.elapsed().as_secs() < 20);
+fn ten_thousand_samples_are_told_apart() {
+    let samples = samples(10_000, &GenerateOptions::at(Level::Full));
+    let ids: BTreeSet<&str> = samples.iter().map(|sample| sample.id.as_str()).collect();
+    assert_eq!(ids.len(), 10_000);
 }
 
 #[test]
