@@ -14,6 +14,17 @@ impl Digest {
         Self(*blake3::hash(bytes).as_bytes())
     }
 
+    /// Returns the digest of a folder: of the canonical list of its files' paths and digests, in path order. Empty folders,
+    /// modes and times do not count.
+    pub fn of_folder<'a>(files: impl ExactSizeIterator<Item = (&'a str, Self)>) -> Self {
+        let mut canon = crate::base::Canon::new();
+        canon.text("folder").list(files.len());
+        for (path, digest) in files {
+            canon.text(path).digest(&digest);
+        }
+        canon.finish()
+    }
+
     /// Returns the digest of everything `reader` yields.
     ///
     /// # Errors

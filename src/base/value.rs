@@ -22,18 +22,6 @@ pub enum Value {
 }
 
 impl Value {
-    /// Returns what the value is called in messages.
-    pub fn kind_name(&self) -> &'static str {
-        match self {
-            Self::Bool(_) => "bool",
-            Self::Int(_) => "int",
-            Self::Float(_) => "float",
-            Self::Text(_) => "string",
-            Self::List(_) => "list",
-            Self::Map(_) => "map",
-        }
-    }
-
     /// Returns the number, whole or not.
     pub fn as_f64(&self) -> Option<f64> {
         match self {

@@ -45,13 +45,6 @@ pub enum NodeState {
     Skipped,
 }
 
-impl NodeState {
-    /// Returns whether nothing more will become of it.
-    pub fn is_final(self) -> bool {
-        matches!(self, Self::Done | Self::Failed | Self::Skipped)
-    }
-}
-
 /// Says which stages may begin.
 ///
 /// The caller repeats: take [`Scheduler::take_ready`] and report hits among them with [`Scheduler::done`]; start what

@@ -5,11 +5,8 @@
 //! its manifest has its name; everything that it names is durable before. The rows come before the names so that no crash
 //! can leave a result that the index lacks; a row without a manifest is a miss.
 //!
-//! A big batch is made durable by one `syncfs`, a small one file by file. Measured on ext4 here, blobs of 4 KiB: 500 files
-//! and their 256 folders 105 + 13 ms by `fsync` one after the other, 23-31 ms by 16 threads, 6.5-7 ms by `syncfs`; 16 files
-//! 2.8-5.2 against 0.4-0.5 ms; 4 files 0.8 against 0.24 ms. With compilers writing to the same disk: 414 results 3.9 s by
-//! `fsync`, 20 results 0.15 s by `syncfs`. But `syncfs` also waits for whatever others wrote, which may be gigabytes, so
-//! both costs are measured all the time and the smaller one is chosen.
+//! A batch is made durable by one `syncfs` or file by file: `syncfs` is far cheaper for many files, but also waits for
+//! whatever others wrote, which may be gigabytes. So both costs are measured all the time and the smaller one is chosen.
 
 use std::{
     collections::{BTreeMap, BTreeSet},

@@ -19,6 +19,8 @@ use crate::store::StoreError;
 pub(super) const SEALED: u32 = 0o444;
 /// Mode of a blob whose bytes or name a power cut might still take: only those who placed it rely on it.
 pub(super) const UNSEALED: u32 = 0o400;
+/// What no blob has.
+const WRITABLE: u32 = 0o222;
 
 /// What `stat` says of a file.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -94,7 +96,7 @@ impl Stamp {
 
     /// Returns whether everybody may read it: what blobs become once they are durable.
     pub(super) fn is_sealed(&self) -> bool {
-        self.mode & SEALED == SEALED
+        self.mode & (SEALED | WRITABLE) == SEALED
     }
 
     /// Returns what a thing is called that is neither file nor folder nor link.

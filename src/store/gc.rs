@@ -43,6 +43,8 @@ pub struct GcOptions {
 /// What garbage collection did, or would do.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct GcReport {
+    /// Format version.
+    pub schema_version: u32,
     /// Whether nothing was really removed.
     pub dry_run: bool,
     /// Runs that stay.
@@ -71,6 +73,7 @@ pub(super) fn collect(shared: &Shared, options: &GcOptions) -> Result<GcReport, 
     let (objects, _) = objects::list(&shared.layout)?;
     roots.look(shared)?;
     let mut report = GcReport {
+        schema_version: 1,
         dry_run: options.dry_run,
         kept_runs: runs.kept.len(),
         removed_runs: runs.doomed.iter().map(|run| run.id.clone()).collect(),

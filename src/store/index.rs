@@ -30,18 +30,17 @@ use crate::{
 };
 
 /// Version of the tables; another version's index is thrown away.
-const VERSION: i64 = 1;
+const VERSION: i64 = 2;
 /// How long to wait for another process in the middle of a write.
 const PATIENCE: Duration = Duration::from_secs(10);
 
 const TABLES: &str = "
     CREATE TABLE results (
-        id INTEGER PRIMARY KEY, key BLOB NOT NULL UNIQUE, kind TEXT NOT NULL, stage TEXT NOT NULL, instance TEXT NOT NULL,
+        id INTEGER PRIMARY KEY, key BLOB NOT NULL UNIQUE, kind TEXT NOT NULL, stage TEXT NOT NULL,
         committed_at INTEGER NOT NULL, device INTEGER NOT NULL, inode INTEGER NOT NULL, size INTEGER NOT NULL,
         mtime BLOB NOT NULL, manifest BLOB NOT NULL
     );
     CREATE INDEX results_by_stage ON results (kind, stage, committed_at, key);
-    CREATE INDEX results_by_instance ON results (kind, instance, committed_at, key);
     CREATE TABLE predicted (
         predicted BLOB NOT NULL, key BLOB NOT NULL, committed_at INTEGER NOT NULL, PRIMARY KEY (predicted, key)
     ) WITHOUT ROWID;
@@ -55,9 +54,6 @@ const TABLES: &str = "
 
 const NEWEST_OF_STAGE: &str =
     "SELECT key FROM results WHERE kind = ?1 AND stage = ?2 ORDER BY committed_at DESC, key DESC LIMIT 8";
-const NEWEST_OF_INSTANCE: &str =
-    "SELECT key FROM results WHERE kind = ?1 AND instance = ?2 ORDER BY committed_at DESC, key DESC LIMIT 8";
-
 /// The index of one open store.
 #[derive(Debug)]
 pub(super) struct Index {
@@ -319,19 +315,12 @@ impl Index {
         })
     }
 
-    /// Returns the newest results of a stage, else of the stage in another variant, newest first.
+    /// Returns the newest results of a stage, newest first.
     pub(super) fn newest(&self, stage: &str, kind: &str) -> rusqlite::Result<Vec<Digest>> {
         self.with(|connection| {
-            for (query, value) in [(NEWEST_OF_STAGE, stage), (NEWEST_OF_INSTANCE, instance(stage))] {
-                let mut statement = connection.prepare_cached(query)?;
-                let keys = statement
-                    .query_map([kind, value], |row| row.get(0).map(Digest::from_bytes))?
-                    .collect::<rusqlite::Result<Vec<_>>>()?;
-                if !keys.is_empty() {
-                    return Ok(keys);
-                }
-            }
-            Ok(Vec::new())
+            let mut statement = connection.prepare_cached(NEWEST_OF_STAGE)?;
+            let keys = statement.query_map([kind, stage], |row| row.get(0).map(Digest::from_bytes))?;
+            keys.collect()
         })
     }
 
@@ -396,25 +385,19 @@ impl Index {
     }
 }
 
-/// Returns a stage's name without its variant.
-fn instance(stage: &str) -> &str {
-    stage.split_once(" @ ").map_or(stage, |(instance, _)| instance)
-}
-
 fn insert(connection: &Connection, row: &ManifestRow) -> rusqlite::Result<()> {
     let ManifestRow { manifest, bytes, stamp } = row;
     let key = manifest.key.as_bytes();
     connection
         .prepare_cached(
             "INSERT OR REPLACE INTO results
-             (key, kind, stage, instance, committed_at, device, inode, size, mtime, manifest)
-             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)",
+             (key, kind, stage, committed_at, device, inode, size, mtime, manifest)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)",
         )?
         .execute(params![
             key,
             manifest.kind,
             manifest.stage,
-            instance(&manifest.stage),
             manifest.committed_at,
             stamp.device.cast_signed(),
             stamp.inode.cast_signed(),

@@ -36,6 +36,7 @@ mod time;
 mod tree;
 mod verify;
 mod view;
+mod watch;
 
 pub use commit::Ticket;
 pub use error::StoreError;
@@ -47,3 +48,4 @@ pub use pins::Pin;
 pub use runs::{Journal, JournalLine, RunFolder, RunInfo};
 pub use tree::folder_digest;
 pub use verify::{Finding, Problem, VerifyReport};
+pub use watch::Watched;

@@ -14,6 +14,7 @@ use crate::{
     record::{OutputRecord, ResultManifest},
     store::{
         Faults, GcOptions, GcReport, JournalLine, KeyLock, Pin, RunFolder, RunInfo, StoreError, Ticket, VerifyReport,
+        Watched,
         commit::Committer,
         digests,
         disk::{self, Stamp},
@@ -25,7 +26,7 @@ use crate::{
         results::ManifestCache,
         runs,
         session::{Session, Use},
-        verify, view,
+        verify, view, watch,
     },
 };
 
@@ -217,9 +218,9 @@ impl Store {
         self.shared.by_predicted(predicted)
     }
 
-    /// Returns the newest result of the same stage and kind, blobs present or not, to explain what changed since; if there
-    /// is none, that of the same stage in another variant.
-    pub fn nearest(&self, stage: &str, kind: &str) -> Option<Arc<ResultManifest>> {
+    /// Returns the newest results of the same stage and kind, in whatever variant, blobs present or not, newest first: to
+    /// explain what changed since. A few of many.
+    pub fn nearest(&self, stage: &str, kind: &str) -> Vec<Arc<ResultManifest>> {
         self.shared.nearest(stage, kind)
     }
 
@@ -257,6 +258,23 @@ impl Store {
     /// [`StoreError::MissingBlob`]; [`StoreError::Occupied`] if `at` holds anything but an earlier view of the same.
     pub fn view(&self, output: &OutputRecord, at: &Utf8Path) -> Result<Utf8PathBuf, StoreError> {
         view::view(&self.shared, output, at)
+    }
+
+    /// Notes what the blobs of an output are like, before a stage gets to see them.
+    ///
+    /// # Errors
+    /// If they cannot be looked at.
+    pub fn watch(&self, output: &OutputRecord) -> Result<Watched, StoreError> {
+        watch::watch(&self.shared, output)
+    }
+
+    /// Returns the first blob that was changed since and does not hold its bytes any more. Such blobs are set aside, so that
+    /// they are made anew.
+    ///
+    /// # Errors
+    /// If they cannot be looked at, or set aside.
+    pub fn harmed(&self, watched: &Watched) -> Result<Option<Digest>, StoreError> {
+        watch::harmed(&self.shared, watched)
     }
 
     /// Returns the content digest of a file or folder anywhere, as [`Store::take_in`] would compute it, except that links

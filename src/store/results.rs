@@ -137,7 +137,9 @@ impl Shared {
     }
 
     pub(super) fn is_blob_present(&self, digest: &Digest, bytes: u64) -> bool {
-        matches!(Stamp::at(&self.layout.object(digest)), Ok(Some(stamp)) if stamp.is_file() && stamp.size == bytes)
+        // One that was made writable again may have been written to.
+        let stamp = Stamp::at(&self.layout.object(digest)).ok().flatten();
+        stamp.is_some_and(|stamp| self.is_trusted(digest, bytes, &stamp).unwrap_or(false))
     }
 
     pub(super) fn is_present(&self, output: &OutputRecord) -> bool {
@@ -212,8 +214,8 @@ impl Shared {
         }
     }
 
-    pub(super) fn nearest(&self, stage: &str, kind: &str) -> Option<Arc<ResultManifest>> {
+    pub(super) fn nearest(&self, stage: &str, kind: &str) -> Vec<Arc<ResultManifest>> {
         let keys = self.index.newest(stage, kind).unwrap_or_default();
-        keys.iter().find_map(|key| self.manifest(key).ok().flatten())
+        keys.iter().filter_map(|key| self.manifest(key).ok().flatten()).collect()
     }
 }

@@ -145,7 +145,8 @@ impl Open {
         let path = folder.join("uses");
         let uses =
             fs::OpenOptions::new().create(true).append(true).open(&path).map_err(StoreError::io("write", &path))?;
-        ofd::set(&uses, Mode::Exclusive, 0, false).map_err(StoreError::io("lock", &path))?;
+        // Waits for whoever looks whether the session is alive.
+        ofd::set(&uses, Mode::Exclusive, 0, true).map_err(StoreError::io("lock", &path))?;
         Ok(Self { folder, uses, noted: HashSet::new() })
     }
 }
@@ -188,7 +189,7 @@ fn live_uses(folder: &Utf8Path) -> Result<Option<Vec<Use>>, StoreError> {
         Err(StoreError::Io { source, .. }) if disk::is_absent(&source) => return Ok(None),
         other => other?,
     };
-    if ofd::set(&file, Mode::Exclusive, 0, false).map_err(StoreError::io("lock", &path))? {
+    if ofd::set(&file, Mode::Shared, 0, false).map_err(StoreError::io("lock", &path))? {
         return Ok(None);
     }
     let mut bytes = Vec::new();

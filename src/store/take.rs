@@ -112,7 +112,7 @@ impl Shared {
     }
 
     /// Returns whether a blob that is there can be relied on, and sees to it that the commit makes it durable.
-    fn is_trusted(&self, digest: &Digest, size: u64, there: &Stamp) -> Result<bool, StoreError> {
+    pub(super) fn is_trusted(&self, digest: &Digest, size: u64, there: &Stamp) -> Result<bool, StoreError> {
         if !there.is_file() || there.size != size {
             return Ok(false);
         }

@@ -6,7 +6,7 @@ use camino::{Utf8Path, Utf8PathBuf};
 use fs_err as fs;
 
 use crate::{
-    base::{Canon, Digest},
+    base::Digest,
     record::OutputFile,
     store::{
         StoreError,
@@ -30,15 +30,9 @@ pub(super) struct TreeFile {
     pub(super) is_link: bool,
 }
 
-/// Returns the digest of a folder: of the canonical list of its files' paths and digests, in path order. Empty folders,
-/// modes and times do not count.
+/// Returns the digest of a folder: see [`Digest::of_folder`].
 pub fn folder_digest(files: &[OutputFile]) -> Digest {
-    let mut canon = Canon::new();
-    canon.text("folder").list(files.len());
-    for file in files {
-        canon.text(&file.path).digest(&file.digest);
-    }
-    canon.finish()
+    Digest::of_folder(files.iter().map(|file| (file.path.as_str(), file.digest)))
 }
 
 /// Lists the files of a folder and below, in path order. A link counts as the file that it shows, which must be in the

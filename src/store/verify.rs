@@ -80,6 +80,8 @@ pub struct Finding {
 /// What verification found.
 #[derive(Clone, Debug, Default, Serialize)]
 pub struct VerifyReport {
+    /// Format version.
+    pub schema_version: u32,
     /// Whether the bytes of blobs were checked, and not only their presence and size.
     pub full: bool,
     /// Manifests looked at.
@@ -109,7 +111,7 @@ struct Wanted {
 }
 
 pub(super) fn verify(shared: &Shared, full: bool, heal: bool) -> Result<VerifyReport, StoreError> {
-    let mut report = VerifyReport { full, ..VerifyReport::default() };
+    let mut report = VerifyReport { schema_version: 1, full, ..VerifyReport::default() };
     let manifests = check_manifests(shared, &mut report)?;
     let mut wanted: BTreeMap<Digest, Wanted> = BTreeMap::new();
     for manifest in &manifests {
@@ -295,7 +297,7 @@ fn blob_of(shared: &Shared, path: &Utf8Path) -> Option<Digest> {
 }
 
 /// Moves a file to `quarantine/`, under a name that says what it was and when.
-fn quarantine(shared: &Shared, path: &Utf8Path) -> Result<(), StoreError> {
+pub(super) fn quarantine(shared: &Shared, path: &Utf8Path) -> Result<(), StoreError> {
     let folder = shared.layout.quarantine();
     disk::make_folder(&folder)?;
     let inside = path.strip_prefix(shared.layout.root()).unwrap_or(path);

@@ -1,7 +1,7 @@
 //! Committing, looking up, viewing.
 
 use toolexpander::{
-    base::ArtifactType,
+    base::{ArtifactType, Digest},
     record::{OutputFile, OutputRecord},
     store::{Store, StoreError},
 };
@@ -50,7 +50,7 @@ fn a_blob_that_vanished_or_shrank_is_a_miss() {
         assert!(store.by_key(&key).is_none());
         assert!(store.by_predicted(&predicted(key)).is_none());
         assert!(store.manifest(&key).unwrap().is_some(), "what is known of it is kept");
-        assert!(store.nearest("train", "grpo").is_some());
+        assert!(!store.nearest("train", "grpo").is_empty());
     }
     store.prefetch(&[predicted(gone), predicted(cut)]);
     assert!(store.by_predicted(&predicted(gone)).is_none());
@@ -113,12 +113,12 @@ fn the_newest_result_of_a_predicted_key_wins_and_a_lost_one_gives_way() {
 }
 
 #[test]
-fn the_nearest_result_is_of_the_same_stage_else_of_another_variant() {
+fn the_nearest_results_are_of_the_same_stage_and_kind_newest_first() {
     let place = Place::new();
     let store = place.open();
     for (name, stage, kind, at) in [
         ("a", "train[1]", "grpo", 1),
-        ("b", "train[1] @ kl=on", "grpo", 2),
+        ("b", "train[1]", "grpo", 2),
         ("c", "train[2]", "grpo", 3),
         ("d", "train[1]", "sft", 4),
     ] {
@@ -127,12 +127,12 @@ fn the_nearest_result_is_of_the_same_stage_else_of_another_variant() {
         (manifest.stage, manifest.kind, manifest.committed_at) = (stage.to_owned(), kind.to_owned(), at);
         store.commit(manifest, lock).wait().unwrap();
     }
-    let nearest = |stage, kind| store.nearest(stage, kind).map(|manifest| manifest.key);
-    assert_eq!(nearest("train[1]", "grpo"), Some(digest("a")));
-    assert_eq!(nearest("train[1] @ kl=on", "grpo"), Some(digest("b")));
-    assert_eq!(nearest("train[1] @ kl=off", "grpo"), Some(digest("b")));
-    assert_eq!(nearest("train[3]", "grpo"), None);
-    assert_eq!(nearest("train[2]", "sft"), None);
+    let nearest =
+        |stage, kind| -> Vec<Digest> { store.nearest(stage, kind).into_iter().map(|manifest| manifest.key).collect() };
+    assert_eq!(nearest("train[1]", "grpo"), [digest("b"), digest("a")]);
+    assert_eq!(nearest("train[1]", "sft"), [digest("d")]);
+    assert_eq!(nearest("train[3]", "grpo"), []);
+    assert_eq!(nearest("train[2]", "sft"), []);
 }
 
 #[test]
@@ -246,7 +246,7 @@ fn a_read_only_store_answers_and_refuses_to_write() {
     store.prefetch(&[predicted(key)]);
     assert_eq!(get(&store, key).unwrap(), b"hello");
     assert_eq!(store.by_predicted(&predicted(key)).unwrap().key, key);
-    assert!(store.nearest("train", "grpo").is_some());
+    assert!(!store.nearest("train", "grpo").is_empty());
     let output = place.file("output", "more");
     let refusals = [
         store.take_in(&ArtifactType::File, &output).unwrap_err(),

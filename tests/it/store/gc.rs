@@ -28,6 +28,7 @@ fn made_by(store: &Store, run: &RunFolder, name: &str) {
 fn cached(name: &str) -> RunEvent {
     RunEvent::StageEnded {
         report: StageReport {
+            id: name.to_owned(),
             name: name.to_owned(),
             variant: None,
             variants: Vec::new(),
