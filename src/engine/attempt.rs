@@ -2,12 +2,12 @@
 
 use std::{
     collections::BTreeMap,
-    io,
+    io::{self, Write},
     os::fd::OwnedFd,
     time::{Duration, Instant},
 };
 
-use camino::Utf8PathBuf;
+use camino::{Utf8Path, Utf8PathBuf};
 use rustix::process::Signal;
 
 use crate::{
@@ -68,11 +68,17 @@ impl Attempt {
         }
     }
 
-    /// Hands what the stage has said since the last call to `sink`.
+    /// Hands what the stage has said since the last call to `sink`. A command that makes its events unreadable is not
+    /// listened to any more.
     pub(super) fn listen(&mut self, sink: &mut dyn FnMut(StageEvent)) -> io::Result<()> {
-        let sink = &mut noting(&mut self.facts, sink);
+        let sink = &mut noting(&mut self.facts, &self.log, sink);
         match &mut self.speech {
-            Speech::File(follower) => follower.read(&self.workspace.desk.events(), sink),
+            Speech::File(follower) => {
+                if let Err(error) = follower.read(&self.workspace.desk.events(), sink) {
+                    self.speech = deaf(&error, sink);
+                }
+                Ok(())
+            }
             Speech::Pipe { reader, lines } => {
                 let mut buffer = [0; 8192];
                 while let Some(pipe) = reader {
@@ -94,9 +100,14 @@ impl Attempt {
         if self.pipe().is_some() {
             self.listen(sink)?;
         }
-        let sink = &mut noting(&mut self.facts, sink);
+        let sink = &mut noting(&mut self.facts, &self.log, sink);
         match &mut self.speech {
-            Speech::File(follower) => follower.finish(&self.workspace.desk.events(), sink),
+            Speech::File(follower) => {
+                if let Err(error) = follower.finish(&self.workspace.desk.events(), sink) {
+                    self.speech = deaf(&error, sink);
+                }
+                Ok(())
+            }
             Speech::Pipe { lines, .. } => {
                 lines.finish(sink);
                 Ok(())
@@ -105,14 +116,29 @@ impl Attempt {
     }
 }
 
-/// Returns a sink that notes facts and hands everything on.
+fn append(log: &Utf8Path, message: &str) -> io::Result<()> {
+    let mut file = std::fs::OpenOptions::new().append(true).create(true).open(log)?;
+    writeln!(file, "{message}")
+}
+
+/// Says that nothing more is heard.
+fn deaf(error: &io::Error, sink: &mut dyn FnMut(StageEvent)) -> Speech {
+    sink(StageEvent::Log { message: format!("its events cannot be read: {error}") });
+    Speech::Pipe { reader: None, lines: EventLines::default() }
+}
+
+/// Returns a sink that notes facts, writes the stage's words to its log, and hands everything on.
 fn noting<'a>(
     facts: &'a mut BTreeMap<String, String>,
+    log: &'a Utf8Path,
     sink: &'a mut dyn FnMut(StageEvent),
 ) -> impl FnMut(StageEvent) + 'a {
     move |event| {
-        if let StageEvent::Fact { name, value } = &event {
-            facts.insert(name.clone(), value.clone());
+        match &event {
+            StageEvent::Fact { name, value } => drop(facts.insert(name.clone(), value.clone())),
+            // The journal has it in any case.
+            StageEvent::Log { message } => drop(append(log, message)),
+            StageEvent::Progress { .. } | StageEvent::Metric { .. } => {}
         }
         sink(event);
     }

@@ -5,7 +5,7 @@
 //! work/          the working folder, with declared files at their relative paths
 //! files/         files of a kind that have no place in the working folder
 //! in/            folders of links for inputs that are folders; an input of one file is read where the store keeps it
-//! out/           outputs; folders exist, files do not
+//! out-N/         outputs of the Nth attempt; folders exist, files do not
 //! events         what a command stage says, if it says anything
 //! ```
 //!
@@ -37,6 +37,8 @@ pub(super) struct Desk {
     placed: BTreeMap<String, Placed>,
     /// Bytes of the request file.
     request_bytes: usize,
+    /// Attempts before this one.
+    turn: usize,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -48,7 +50,7 @@ struct Placed {
 impl Desk {
     /// Makes a desk of an empty folder.
     pub(super) fn new(folder: Utf8PathBuf) -> io::Result<Self> {
-        let desk = Self { folder, placed: BTreeMap::new(), request_bytes: 0 };
+        let desk = Self { folder, placed: BTreeMap::new(), request_bytes: 0, turn: 0 };
         fs_err::create_dir(desk.work())?;
         fs_err::create_dir(desk.out())?;
         Ok(desk)
@@ -69,9 +71,14 @@ impl Desk {
         self.folder.join("work")
     }
 
-    /// Returns the folder for outputs.
+    /// Returns the folder for outputs: another name for each attempt, so that what an earlier one left running does not
+    /// find it.
     pub(super) fn out(&self) -> Utf8PathBuf {
-        self.folder.join("out")
+        self.folder.join(self.out_name())
+    }
+
+    fn out_name(&self) -> String {
+        format!("out-{}", self.turn)
     }
 
     /// Returns the folder for views of inputs; it does not exist yet.
@@ -134,7 +141,7 @@ impl Desk {
                     let metadata = entry.metadata()?;
                     metadata.is_file() && metadata.nlink() == 1 && metadata.len() == self.request_bytes as u64
                 }
-                Some("work" | "out") => kind.is_dir(),
+                Some(name) if name == "work" || name == self.out_name() => kind.is_dir(),
                 _ => false,
             };
             if !belongs {
@@ -144,6 +151,9 @@ impl Desk {
                 }
             }
         }
+        let before = self.out();
+        self.turn += 1;
+        fs_err::rename(&before, self.out())?;
         for entry in fs_err::read_dir(self.out())? {
             remove(&entry?)?;
         }
@@ -240,7 +250,7 @@ mod tests {
         std::fs::write(desk.events(), "x").unwrap();
         desk.write_request(b"{}".to_vec()).unwrap();
         desk.sweep().unwrap();
-        assert_eq!(listing(&root), ["out/", "request.json {}", "work/", "work/same same", "work/unwanted unwanted"]);
+        assert_eq!(listing(&root), ["out-1/", "request.json {}", "work/", "work/same same", "work/unwanted unwanted"]);
         let wanted = ["same", "edited", "sub/new"];
         desk.clear_for(&wanted.map(Utf8Path::new).into()).unwrap();
         std::fs::create_dir(work.join("sub")).unwrap();

@@ -51,6 +51,15 @@ pub enum Cause {
         /// What is wrong.
         reason: String,
     },
+    /// It, or something that ran beside it, changed an input in place.
+    #[error(
+        "the input `{port}` was changed in place while the stage ran; inputs are to be read only: copy what is to be \
+         changed. The damaged artifact was set aside; the next run makes it again"
+    )]
+    Harmed {
+        /// The port.
+        port: String,
+    },
     /// A file that is part of the key has other bytes than when the run was planned.
     #[error("`{0}` was changed while the run was going: run again")]
     Changed(Utf8PathBuf),

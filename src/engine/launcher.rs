@@ -199,7 +199,11 @@ impl Launcher {
 }
 
 fn create_log(path: &Utf8Path) -> io::Result<std::fs::File> {
-    let open = || std::fs::File::create(path);
+    // Appending, so that the stage and the engine can both write.
+    let open = || {
+        drop(std::fs::File::create(path)?);
+        std::fs::OpenOptions::new().append(true).open(path)
+    };
     match (open(), path.parent()) {
         (Err(error), Some(folder)) if error.kind() == io::ErrorKind::NotFound => {
             fs_err::create_dir_all(folder)?;

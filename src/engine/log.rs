@@ -1,6 +1,9 @@
 //! What stage processes leave behind in text: the end of a log for error messages, and events as JSON lines.
 
-use std::io::{self, Read, Seek, SeekFrom};
+use std::{
+    io::{self, Read, Seek, SeekFrom},
+    os::unix::fs::OpenOptionsExt,
+};
 
 use camino::{Utf8Path, Utf8PathBuf};
 
@@ -128,11 +131,16 @@ impl EventFile {
     /// # Errors
     /// The file exists and cannot be read.
     pub(super) fn read(&mut self, path: &Utf8Path, sink: &mut dyn FnMut(StageEvent)) -> io::Result<()> {
-        let mut file = match fs_err::File::open(path) {
+        // Whatever the program has put there: a pipe must not block, a link must not lead elsewhere.
+        let flags = libc::O_NONBLOCK | libc::O_NOFOLLOW;
+        let mut file = match std::fs::OpenOptions::new().read(true).custom_flags(flags).open(path) {
             Ok(file) => file,
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
             Err(error) => return Err(error),
         };
+        if !file.metadata()?.is_file() {
+            return Err(io::Error::other("it is no file"));
+        }
         file.seek(SeekFrom::Start(self.offset))?;
         let mut buffer = vec![0; EVENT_BYTES];
         loop {

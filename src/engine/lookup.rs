@@ -26,7 +26,7 @@ impl Results for Lookup<'_> {
     }
 
     fn nearest(&self, stage_name: &str, kind: &str) -> Vec<Arc<ResultManifest>> {
-        self.0.nearest(stage_name, kind).into_iter().collect()
+        self.0.nearest(stage_name, kind)
     }
 
     fn prefetch(&self, predicted: &[Digest]) {

@@ -20,6 +20,8 @@ pub struct RunOptions {
     pub project_folder: Utf8PathBuf,
     /// What the machine has to give.
     pub capacity: Capacity,
+    /// Threads of one stage at most.
+    pub cores: u32,
     /// Whether nothing new begins after a failure. Running stages are brought to their end in any case.
     pub fail_fast: bool,
     /// How long running stages may go on after the first request to stop.
@@ -40,6 +42,7 @@ impl RunOptions {
             program,
             pipeline_folder: folder.clone(),
             project_folder: folder,
+            cores: machine_capacity()?.cpus,
             capacity: machine_capacity()?,
             fail_fast: false,
             grace: DEFAULT_GRACE,

@@ -46,6 +46,9 @@ pub enum PublishError {
     },
 }
 
+const DAMAGED: &str =
+    "the stored bytes are damaged; `pipeline verify --full` sets them aside, and the next run makes them again";
+
 /// What a file was when it was last known to hold the bytes of `digest`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 struct Stamp {
@@ -57,7 +60,7 @@ struct Stamp {
 
 impl Stamp {
     fn new(digest: Digest, metadata: &std::fs::Metadata) -> Self {
-        let changed_ns = i128::from(metadata.mtime()) * 1_000_000_000 + i128::from(metadata.mtime_nsec());
+        let changed_ns = i128::from(metadata.ctime()) * 1_000_000_000 + i128::from(metadata.ctime_nsec());
         Self { digest, bytes: metadata.len(), changed_ns, inode: metadata.ino() }
     }
 }
@@ -160,6 +163,11 @@ impl Publisher {
         })
     }
 
+    /// Returns whether a file is as an earlier run left it.
+    fn is_ours(&mut self, at: &Utf8Path, metadata: &std::fs::Metadata) -> bool {
+        self.memory().files.get(at).is_some_and(|stamp| Stamp::new(stamp.digest, metadata) == *stamp)
+    }
+
     fn remember(&mut self, at: Utf8PathBuf, stamp: Stamp) {
         self.memory().files.insert(at, stamp);
         self.dirty = true;
@@ -185,10 +193,19 @@ impl Publisher {
                     self.remember(at, stamp);
                     return Ok(false);
                 }
+                if !self.is_ours(&at, &metadata) {
+                    return Err(PublishError::InTheWay {
+                        path: at,
+                        found: "a file of yours, or one that you changed,",
+                    });
+                }
+            }
+            Ok(metadata) if !self.is_ours(&at, &metadata) => {
+                return Err(PublishError::InTheWay { path: at, found: "a file of yours, or one that you changed," });
             }
             _ => {}
         }
-        match self.write(&path, &blob(&digest)) {
+        match self.write(&path, &blob(&digest), &digest) {
             Ok(metadata) => {
                 self.remember(at, Stamp::new(digest, &metadata));
                 Ok(true)
@@ -198,7 +215,7 @@ impl Publisher {
     }
 
     /// Copies a blob to `path` by way of a temporary file beside it.
-    fn write(&mut self, path: &Utf8Path, blob: &Utf8Path) -> io::Result<std::fs::Metadata> {
+    fn write(&mut self, path: &Utf8Path, blob: &Utf8Path, digest: &Digest) -> io::Result<std::fs::Metadata> {
         let source = fs_err::File::open(blob)?;
         self.counter += 1;
         let temporary = path.with_file_name(format!(
@@ -222,10 +239,13 @@ impl Publisher {
             }
             other => other?,
         };
-        let copied = self.copy(&source, &target).and_then(|()| target.metadata()).and_then(|metadata| {
-            fs_err::rename(&temporary, path)?;
-            Ok(metadata)
+        // The move counts as a change, so what the file is is asked afterwards.
+        let copied = self.copy(&source, &target).and_then(|()| {
+            let holds = Digest::of_reader(fs_err::File::open(&temporary)?)?;
+            if holds == *digest { Ok(()) } else { Err(io::Error::other(DAMAGED)) }
         });
+        let moved = copied.and_then(|()| fs_err::rename(&temporary, path));
+        let copied = moved.and_then(|()| target.metadata());
         if copied.is_err() {
             // The first error is the one to tell.
             let _ = fs_err::remove_file(&temporary);
@@ -331,8 +351,20 @@ mod tests {
         }
     }
 
+    /// Waits until a change would show in the file's times.
+    fn tick(path: &Utf8Path) {
+        let probe = path.with_extension("probe");
+        let changed = |path: &Utf8Path| Stamp::new(Digest::of(b""), &std::fs::metadata(path).unwrap()).changed_ns;
+        while {
+            std::fs::write(&probe, "x").unwrap();
+            changed(&probe)
+        } <= changed(path)
+        {}
+        std::fs::remove_file(probe).unwrap();
+    }
+
     #[test]
-    fn a_file_is_written_once_and_restored_when_missing_or_altered() {
+    fn a_file_is_written_once_and_restored_when_missing_but_not_over_somebodys_changes() {
         let world = World::new();
         let record = world.file("content");
         assert_eq!(world.keep("out/deep/a.txt", &record).unwrap(), 1);
@@ -340,9 +372,11 @@ mod tests {
         let path = world.root.join("project/out/deep/a.txt");
         std::fs::remove_file(&path).unwrap();
         assert_eq!(world.keep("out/deep/a.txt", &record).unwrap(), 1);
+        tick(&path);
         std::fs::write(&path, "CONTENT").unwrap();
-        assert_eq!(world.keep("out/deep/a.txt", &record).unwrap(), 1, "same size, other bytes");
-        assert_eq!(world.read("out/deep/a.txt").unwrap(), "content");
+        let refused = world.keep("out/deep/a.txt", &record).unwrap_err().to_string();
+        assert!(refused.contains("a file of yours, or one that you changed, is in the way"), "{refused}");
+        assert_eq!(world.read("out/deep/a.txt").unwrap(), "CONTENT", "same size, other bytes: not lost");
         std::fs::write(&path, "content").unwrap();
         assert_eq!(world.keep("out/deep/a.txt", &record).unwrap(), 0, "rewritten with the same bytes");
         let other = world.file("another");

@@ -30,7 +30,7 @@ use crate::{
         process::Ending,
         publish::Publisher,
         state::{StageState, input_records, run_report, skip_reason, stage_report},
-        workspace::{Task, Workshop},
+        workspace::{Task, Workshop, Workspace},
     },
     plan::{Decision, Graph, decide, reason_to_run, resolved_key},
     record::{RESULT_FORMAT, ResultManifest, RunEvent, RunReport, StageReport, StageStatus},
@@ -231,7 +231,7 @@ impl Run<'_> {
             let (_, ingredients) = self.states[index].resolved.as_ref().expect("a stage is settled before it begins");
             self.states[index].reason = reason_to_run(&Lookup(self.store), stage, &key, ingredients);
         }
-        let threads = stage.resources.cpus.clamp(1, self.options.capacity.cpus.max(1)) as usize;
+        let threads = stage.resources.cpus.clamp(1, self.options.cores.max(1)) as usize;
         let log = log_path(&self.folder.path, &stage.id);
         let inputs = input_records(stage, &self.states);
         let began = Instant::now();
@@ -344,6 +344,7 @@ impl Run<'_> {
         let collected = match ending {
             Ending::Exit(0) => self
                 .check_facts(&self.key(index), &attempt.facts)
+                .and_then(|()| self.check_inputs(&attempt.workspace))
                 .and_then(|()| outputs::collect(&attempt.workspace, self.store)),
             _ if self.stop_requests > 0 => Err(Cause::Stopped),
             Ending::Exit(status) => Err(Cause::Exit(status)),
@@ -362,6 +363,16 @@ impl Run<'_> {
         }
         for twin in twins {
             self.scheduler.bring_back(twin);
+        }
+        Ok(())
+    }
+
+    /// Sees to it that nothing is made of inputs that changed meanwhile.
+    fn check_inputs(&self, workspace: &Workspace) -> Result<(), Cause> {
+        for (port, watched) in &workspace.inputs {
+            if self.store.harmed(watched)?.is_some() {
+                return Err(Cause::Harmed { port: port.clone() });
+            }
         }
         Ok(())
     }

@@ -24,6 +24,7 @@ pub(super) struct StageState {
 /// Returns a report of the stage with everything that the plan knows; it stands as waiting.
 pub(super) fn stage_report(stage: &PlannedStage) -> StageReport {
     StageReport {
+        id: stage.id.to_string(),
         name: stage.name.clone(),
         variant: match stage.variants.as_slice() {
             [only] => Some(only.clone()),

@@ -20,7 +20,7 @@ use crate::{
     },
     plan::{FileOrigin, PlannedFile, PlannedStage},
     record::{InputArtifact, OutputRecord, OutputSlot, REQUEST_FORMAT, StageRequest},
-    store::{RunFolder, Store},
+    store::{RunFolder, Store, Watched},
 };
 
 /// What one attempt is given.
@@ -30,6 +30,8 @@ pub(super) struct Workspace {
     pub desk: Desk,
     /// What it is told.
     pub request: StageRequest,
+    /// Its inputs by port, as they were before it could touch them.
+    pub inputs: Vec<(String, Watched)>,
 }
 
 /// What an attempt is for: a stage with the contents of its inputs.
@@ -53,8 +55,8 @@ pub(super) struct Workshop<'a> {
     pipeline_folder: &'a Utf8Path,
     /// What relative paths are relative to; children work elsewhere.
     current: Utf8PathBuf,
-    /// Small files that were read and compared, for the other stages that use them.
-    known: BTreeMap<Digest, KnownFile>,
+    /// Small files that were read and compared, for the other stages that use them: by digest and mode.
+    known: BTreeMap<(Digest, u32), KnownFile>,
     /// Swept desks.
     idle: Vec<Desk>,
 }
@@ -136,7 +138,7 @@ impl<'a> Workshop<'a> {
             .map_err(io::Error::other)
             .and_then(|text| desk.write_request(text))
             .map_err(Cause::io("write the request", path))?;
-        Ok(Workspace { desk, request })
+        Ok(Workspace { desk, request, inputs: self.watched(task)? })
     }
 
     /// Returns the folder for checkpoints. Built-in kinds find it made; few commands want one, so they make it themselves.
@@ -147,6 +149,11 @@ impl<'a> Workshop<'a> {
             self.store.scratch_path(&task.key)
         };
         Ok(self.current.join(path))
+    }
+
+    fn watched(&self, task: Task<'_>) -> Result<Vec<(String, Watched)>, Cause> {
+        let records = task.inputs.iter().flat_map(|(port, records)| records.iter().map(|(_, record)| (*port, *record)));
+        records.map(|(port, record)| Ok((port.to_owned(), self.store.watch(record)?))).collect()
     }
 
     fn inputs(&self, task: Task<'_>, desk: &Desk) -> Result<BTreeMap<String, Vec<InputArtifact>>, Cause> {
@@ -220,10 +227,11 @@ impl<'a> Workshop<'a> {
 
     /// Returns a small file's bytes, compared with its planned digest; `None` for a large one or a folder.
     fn known_file(&mut self, path: &Utf8Path, digest: Digest) -> Result<Option<KnownFile>, Cause> {
-        if let Some(known) = self.known.get(&digest) {
+        let metadata = fs_err::metadata(path).map_err(Cause::io("read", path))?;
+        let mode = copied_mode(&metadata);
+        if let Some(known) = self.known.get(&(digest, mode)) {
             return Ok(Some(known.clone()));
         }
-        let metadata = fs_err::metadata(path).map_err(Cause::io("read", path))?;
         if metadata.is_dir() || metadata.len() > SMALL_BYTES {
             return Ok(None);
         }
@@ -231,8 +239,8 @@ impl<'a> Workshop<'a> {
         if Digest::of(&bytes) != digest {
             return Err(Cause::Changed(path.to_owned()));
         }
-        let known = KnownFile { bytes: bytes.into(), mode: copied_mode(&metadata) };
-        self.known.insert(digest, known.clone());
+        let known = KnownFile { bytes: bytes.into(), mode };
+        self.known.insert((digest, mode), known.clone());
         Ok(Some(known))
     }
 

@@ -47,6 +47,8 @@ pub enum StageStatus {
 /// One stage of a [`RunReport`].
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct StageReport {
+    /// The stage as people see it, unlike any other of the pipeline: `train[2] @ kl=on`.
+    pub id: String,
     /// Instance name without the variant: `train[2]`.
     pub name: String,
     /// The variant, if only one has this stage.

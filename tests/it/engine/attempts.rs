@@ -93,7 +93,7 @@ fn events_of_a_command_are_heard_and_its_words_are_logged() {
     assert_eq!(run.said("talk"), [&StageEvent::Metric { name: "loss".to_owned(), step: 3, value: 0.25 }, &plain]);
     let store = project.store();
     let log = engine::log_path(&store.runs().unwrap()[0].path, &toolexpander::base::StageId::new("talk"));
-    assert_eq!(std::fs::read_to_string(log).unwrap(), "words\nmore\n");
+    assert_eq!(std::fs::read_to_string(log).unwrap(), "words\nmore\nplain\n");
 }
 
 #[test]

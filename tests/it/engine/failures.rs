@@ -1,6 +1,6 @@
 //! Stages that fail, and what the report says of them.
 
-use toolexpander::record::{RunEvent, RunStatus, StageStatus};
+use toolexpander::record::{RunEvent, RunStatus, StageEvent, StageStatus};
 
 use super::project::Project;
 
@@ -191,4 +191,79 @@ fn a_lost_result_is_made_again_only_of_what_it_was_made_of() {
 
     project.write("source", "one");
     assert_eq!(project.run().counts(), [1, 0, 0, 0]);
+}
+
+#[test]
+fn a_stage_that_changes_its_input_fails_and_nothing_is_made_of_the_damage() {
+    let mut project = Project::new();
+    project
+        .stage("make", &[], FILE, "echo hello > \"$1\"")
+        .stage("edit", &[("data", "make")], FILE, "sed -i s/hello/HELLO/ \"$1\"; cat \"$1\" > \"$2\"")
+        .stage("append", &[("data", "make")], FILE, "chmod u+w \"$1\"; echo more >> \"$1\"; cat \"$1\" > \"$2\"");
+    let mut options = project.options();
+    options.capacity.slots = 1;
+    let run = project.run_with(&options, |_| {});
+    assert_eq!(run.status("make"), StageStatus::Executed);
+    let reason = &run.stage("edit").reason;
+    assert!(reason.starts_with("the input `data` was changed in place while the stage ran"), "{reason}");
+    // The damaged blob is gone, so the other one could not even begin with it.
+    assert_eq!(run.status("append"), StageStatus::Failed);
+    project.write("edit.sh", "cat \"$1\" > \"$2\"");
+    project.write("append.sh", "cat \"$1\" > \"$2\"");
+    let run = project.run();
+    assert_eq!(run.counts(), [3, 0, 0, 0], "{:#?}", run.report);
+    assert_eq!(run.output("edit", "out"), "hello\n");
+}
+
+#[test]
+fn a_blob_that_was_written_to_is_made_again_before_it_is_used() {
+    let mut project = Project::new();
+    project.stage("make", &[], FILE, "echo hello > \"$1\"").stage(
+        "use",
+        &[("data", "make")],
+        FILE,
+        "cat \"$1\" > \"$2\"",
+    );
+    let first = project.run();
+    let blob = project.store().object_path(&first.stage("make").outputs["out"].digest);
+    let mut permissions = std::fs::metadata(&blob).unwrap().permissions();
+    std::os::unix::fs::PermissionsExt::set_mode(&mut permissions, 0o644);
+    std::fs::set_permissions(&blob, permissions).unwrap();
+    std::fs::write(&blob, "HELLO\n").unwrap();
+    project.write("use.sh", "cat \"$1\" \"$1\" > \"$2\"");
+    let run = project.run();
+    assert_eq!(run.counts(), [2, 0, 0, 0]);
+    assert_eq!(run.output("use", "out"), "hello\nhello\n");
+}
+
+#[test]
+fn what_a_stage_left_running_does_not_reach_the_next_one() {
+    let mut project = Project::new();
+    ["away", "go", "gone"].iter().for_each(|name| project.pipe(name));
+    project
+        .stage(
+            "leave",
+            &[],
+            FILE,
+            "setsid sh -c 'echo > DATA/away; cat DATA/go; echo late >> \"$1\"; echo > DATA/gone' sh \"$1\" < /dev/null > /dev/null 2>&1 &\n\
+             cat DATA/away; echo early > \"$1\"",
+        )
+        .stage("next", &[("data", "leave")], FILE, "echo > DATA/go; cat DATA/gone > /dev/null; cat \"$1\" >> \"$2\"");
+    let mut options = project.options();
+    options.capacity.slots = 1;
+    let run = project.run_with(&options, |_| {});
+    assert_eq!(run.counts(), [2, 0, 0, 0], "{:#?}", run.report);
+    assert_eq!(run.output("next", "out"), "early\n");
+}
+
+#[test]
+fn events_that_cannot_be_read_harm_nobody() {
+    let mut project = Project::new();
+    project
+        .stage("pipe", &[], FILE, "mkfifo \"$PIPELINE_EVENTS\"; echo x > \"$1\"")
+        .stage("folder", &[], FILE, "mkdir \"$PIPELINE_EVENTS\"; echo y > \"$1\"")
+        .stage("plain", &[], FILE, "echo z > \"$1\"");
+    let run = project.run();
+    assert_eq!(run.counts(), [3, 0, 0, 0], "{:#?}", run.report);
+    assert!(matches!(run.said("pipe")[..], [StageEvent::Log { message }] if message.contains("cannot be read")));
 }

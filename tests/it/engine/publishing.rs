@@ -20,12 +20,18 @@ fn published_files_are_restored_by_a_run_of_hits() {
     assert_eq!(project.read("out/a.txt").unwrap(), "a\n");
     assert_eq!(project.read("out/box/y").unwrap(), "y\n");
     std::fs::remove_file(project.root.join("out/a.txt")).unwrap();
-    project.write("out/box/y", "z\n");
+    std::fs::remove_file(project.root.join("out/box/y")).unwrap();
     let again = project.run();
     assert_eq!(again.counts(), [0, 2, 0, 0]);
     assert_eq!(project.read("out/a.txt").unwrap(), "a\n");
     assert_eq!(project.read("out/box/y").unwrap(), "y\n");
-    // And the store was not reached by the edit.
+    // An edit does not reach the store, and is not overwritten.
+    project.write("out/box/y", "mine\n");
+    let refused = project.run();
+    assert_eq!(refused.counts(), [0, 1, 1, 0]);
+    let reason = &refused.stage("box").reason;
+    assert!(reason.starts_with("cannot publish to `out/box/y`: a file of yours"), "{reason}");
+    assert_eq!(project.read("out/box/y").unwrap(), "mine\n");
     assert!(project.store().verify(true).unwrap().findings.is_empty());
 }
 
