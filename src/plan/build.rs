@@ -135,7 +135,13 @@ fn plan_one<'a>(instance: &'a Instance, nodes: &[usize], files: &mut Files<'a>) 
         params: instance.params.clone(),
         files: instance.files.iter().map(|(name, used)| (name.clone(), files.planned(used))).collect(),
         inputs: instance.inputs.iter().map(|(port, links)| (port.clone(), edges(links))).collect(),
-        many: stage.needs.iter().filter(|need| need.many).map(|need| need.port.clone()).collect(),
+        labelled: stage
+            .needs
+            .iter()
+            .map(|need| (&need.port, need.many, stage.kind.manifest.inputs.get(&need.port)))
+            .filter(|(_, many, port)| *many || port.is_some_and(|port| port.labelled))
+            .map(|(port, ..)| port.clone())
+            .collect(),
         outputs: stage.outputs.clone(),
         publish: if instance.publishes { stage.publish.clone() } else { BTreeMap::new() },
         resources: stage.resources,

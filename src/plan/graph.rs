@@ -47,7 +47,7 @@ pub struct PlannedStage {
     /// Inputs by port, in the order of the pipeline file.
     pub inputs: BTreeMap<String, Vec<InputEdge>>,
     /// The ports whose inputs are known to the stage by label.
-    pub many: BTreeSet<String>,
+    pub labelled: BTreeSet<String>,
     /// Outputs by port.
     pub outputs: BTreeMap<String, ArtifactType>,
     /// Outputs of which a copy is kept in the project, by port.

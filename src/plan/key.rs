@@ -25,10 +25,10 @@ pub fn resolved_key(
     let mut canon = opening("key", stage);
     canon.map(inputs.len());
     for (port, items) in inputs {
-        let many = stage.many.contains(port);
+        let labelled = stage.labelled.contains(port);
         canon.text(port).list(items.len());
         for (label, digest) in items {
-            input(&mut canon, many, label).digest(digest);
+            input(&mut canon, labelled, label).digest(digest);
         }
     }
     (canon.finish(), ingredients(stage, inputs))
@@ -39,10 +39,10 @@ pub(super) fn key_by_content(stage: &PlannedStage, digest_of: impl Fn(&InputEdge
     let mut canon = opening("key", stage);
     canon.map(stage.inputs.len());
     for (port, edges) in &stage.inputs {
-        let many = stage.many.contains(port);
+        let labelled = stage.labelled.contains(port);
         canon.text(port).list(edges.len());
         for edge in edges {
-            input(&mut canon, many, &edge.label).digest(&digest_of(edge)?);
+            input(&mut canon, labelled, &edge.label).digest(&digest_of(edge)?);
         }
     }
     Some(canon.finish())
@@ -53,10 +53,10 @@ pub(super) fn predicted_key(stage: &PlannedStage, predicted_of: impl Fn(usize) -
     let mut canon = opening("predicted", stage);
     canon.map(stage.inputs.len());
     for (port, edges) in &stage.inputs {
-        let many = stage.many.contains(port);
+        let labelled = stage.labelled.contains(port);
         canon.text(port).list(edges.len());
         for edge in edges {
-            input(&mut canon, many, &edge.label).digest(&predicted_of(edge.node)).text(&edge.port);
+            input(&mut canon, labelled, &edge.label).digest(&predicted_of(edge.node)).text(&edge.port);
         }
     }
     canon.finish()
@@ -69,8 +69,8 @@ fn opening(what: &str, stage: &PlannedStage) -> Canon {
 }
 
 /// Writes the label of an input that the stage knows by it; a plain input has none.
-fn input<'c>(canon: &'c mut Canon, many: bool, label: &str) -> &'c mut Canon {
-    if many { canon.text(label) } else { canon.none() }
+fn input<'c>(canon: &'c mut Canon, labelled: bool, label: &str) -> &'c mut Canon {
+    if labelled { canon.text(label) } else { canon.none() }
 }
 
 /// Returns the parameters that are in the key as values: all but `path:` sources, whose content is.
@@ -146,7 +146,7 @@ fn ingredients(stage: &PlannedStage, inputs: &BTreeMap<String, Vec<(String, Dige
         }
     }
     for (port, items) in inputs {
-        if stage.many.contains(port) {
+        if stage.labelled.contains(port) {
             let labels: Vec<String> = items.iter().map(|(label, _)| label.clone()).collect();
             leaf(format!("input.{port}"), list(&labels));
             for (label, digest) in items {

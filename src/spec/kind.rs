@@ -58,7 +58,7 @@ impl KindManifest {
         Self {
             name: COMMAND_KIND.to_owned(),
             revision: 1,
-            summary: "Runs a program.".to_owned(),
+            summary: "Runs a program of yours.".to_owned(),
             seeded: false,
             numerics: false,
             resources: Resources::default(),
@@ -84,6 +84,8 @@ pub struct InputPort {
     pub optional: bool,
     /// Whether it takes any number of artifacts, each with a label.
     pub many: bool,
+    /// Whether the stage uses the label of its one artifact, too, so that it is part of the key.
+    pub labelled: bool,
 }
 
 /// An output port of a kind.

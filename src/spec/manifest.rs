@@ -30,7 +30,7 @@ pub(super) const KEYS: [&str; 11] = [
     "parameters",
 ];
 /// The keys of an input port.
-pub(super) const INPUT_KEYS: [&str; 4] = ["type", "doc", "optional", "many"];
+pub(super) const INPUT_KEYS: [&str; 5] = ["type", "doc", "optional", "many", "labelled"];
 /// The keys of an output port.
 pub(super) const OUTPUT_KEYS: [&str; 2] = ["type", "doc"];
 /// The keys of a parameter.
@@ -105,6 +105,7 @@ fn read(report: &mut Report, name: &str, source: &SourceText, table: &DeTable<'_
             doc: doc(report, port),
             optional: port.bool(report, "optional").unwrap_or(false),
             many: port.bool(report, "many").unwrap_or(false),
+            labelled: port.bool(report, "labelled").unwrap_or(false),
         })
     });
     let outputs = ports(report, &root, "outputs", |report, port| {

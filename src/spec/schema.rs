@@ -103,7 +103,11 @@ pub fn manifest_schema() -> Value {
                 "type": artifact_type(),
                 "doc": { "type": "string" },
                 "optional": { "type": "boolean", "default": false },
-                "many": { "type": "boolean", "default": false, "description": "It takes any number of artifacts." }
+                "many": { "type": "boolean", "default": false, "description": "It takes any number of artifacts." },
+                "labelled": {
+                    "type": "boolean", "default": false,
+                    "description": "The outputs show the label of its one artifact, so the label is part of the key."
+                }
             })),
             "outputs": port(json!({ "type": artifact_type(), "doc": { "type": "string" } })),
             "parameters": table_of(json!({
