@@ -74,15 +74,7 @@ fn keys(store: &Store, run: &RunId) -> Result<BTreeMap<String, String>, Failure>
         RunEvent::StageEnded { report } => Some(report),
         _ => None,
     });
-    Ok(ended
-        .filter_map(|report| {
-            let name = match &report.variant {
-                Some(variant) => format!("{} @ {variant}", report.name),
-                None => report.name,
-            };
-            Some((name, report.key?.short()))
-        })
-        .collect())
+    Ok(ended.filter_map(|report| Some((report.id, report.key?.short()))).collect())
 }
 
 fn between(left: &BTreeMap<String, String>, right: &BTreeMap<String, String>) -> Vec<Difference> {

@@ -35,7 +35,7 @@ fn inputs(graph: &Graph, decisions: &[Decision], stage: &PlannedStage) -> Result
 
 pub(super) fn run(arguments: &ExplainArguments, store: Option<&Utf8PathBuf>) -> Result<(), Failure> {
     let loaded = Loaded::read(&arguments.pipeline, store)?;
-    let store = loaded.project.open_store()?;
+    let store = loaded.project.open_store_to_plan()?;
     let graph = loaded.graph(&store, &[])?;
     let index = selector::stage(&graph, &arguments.stage)?;
     let explained = explain(&graph, &store, index);

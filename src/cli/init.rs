@@ -16,7 +16,8 @@ pub(super) fn run(arguments: &InitArguments) -> Result<(), Failure> {
     ];
     for (path, text) in files {
         if path.exists() {
-            output::say(&format!("kept     {path}"));
+            let hint = if path.ends_with(".gitignore") { " (let it ignore `/artifacts/*`)" } else { "" };
+            output::say(&format!("kept     {path}{hint}"));
             continue;
         }
         let written = match path.parent() {

@@ -4,7 +4,7 @@ use std::io::{self, IsTerminal, Write};
 
 use serde::Serialize;
 
-use crate::cli::Failure;
+use crate::cli::{Failure, exit::exit_code};
 
 /// Writes the answer to stdout. A reader that went away is no error.
 pub fn answer(text: &str) -> Result<(), Failure> {
@@ -12,7 +12,14 @@ pub fn answer(text: &str) -> Result<(), Failure> {
     let written = stdout
         .write_all(text.as_bytes())
         .and_then(|()| if text.ends_with('\n') || text.is_empty() { Ok(()) } else { stdout.write_all(b"\n") });
-    written.and_then(|()| stdout.flush()).map_err(|_| Failure::BrokenPipe)
+    written.and_then(|()| stdout.flush()).map_err(|error| match error.kind() {
+        io::ErrorKind::BrokenPipe => Failure::BrokenPipe,
+        _ => Failure::Message {
+            message: format!("the answer cannot be written to stdout: {error}"),
+            help: None,
+            code: exit_code::USAGE,
+        },
+    })
 }
 
 /// Writes the answer as one JSON object on stdout.

@@ -49,15 +49,8 @@ impl Progress {
     }
 }
 
-fn display_name(report: &StageReport) -> String {
-    match &report.variant {
-        Some(variant) if !variant.is_empty() => format!("{} @ {variant}", report.name),
-        _ => report.name.clone(),
-    }
-}
-
 fn ended(report: &StageReport) -> Option<String> {
-    let name = display_name(report);
+    let name = &report.id;
     match report.status {
         StageStatus::Executed => {
             let rows: Vec<String> = report

@@ -11,7 +11,7 @@ use crate::{
     plan::{Graph, Numerics},
     spec::{KindFile, KindManifest, Kinds, Override, Selection, Spec, expand},
     stage::shipped,
-    store::Store,
+    store::{Store, StoreError},
 };
 
 /// The folders that mark a project's root.
@@ -34,7 +34,10 @@ impl Project {
             .map_err(|error| Failure::configuration(format!("the folder {folder} cannot be read: {error}")))?;
         let root = start
             .ancestors()
-            .find(|ancestor| MARKS.iter().any(|mark| ancestor.join(mark).is_dir()))
+            .find(|ancestor| {
+                // In a worktree `.git` is a file.
+                MARKS.iter().any(|mark| ancestor.join(mark).is_dir()) || ancestor.join(".git").is_file()
+            })
             .unwrap_or(&start)
             .to_owned();
         let store = store.cloned().unwrap_or_else(|| root.join("artifacts"));
@@ -51,6 +54,15 @@ impl Project {
         Store::open(&self.store).map_err(|error| {
             Failure::store(&error).help("another folder: `--store DIR` or the variable PIPELINE_STORE")
         })
+    }
+
+    /// Opens the store to look things up: for writing, so that the digests of files are remembered, where that is allowed.
+    pub(super) fn open_store_to_plan(&self) -> Result<Store, Failure> {
+        match Store::open(&self.store) {
+            Err(StoreError::ReadOnly { .. }) => self.open_store_to_read(),
+            Err(error) => Err(Failure::store(&error)),
+            Ok(store) => Ok(store),
+        }
     }
 
     /// Opens the store for reading; it must exist.

@@ -17,6 +17,7 @@ pub(super) fn run(arguments: &RunArguments, store: Option<&camino::Utf8PathBuf>)
     options.project_folder.clone_from(&loaded.project.root);
     options.fail_fast = arguments.fail_fast;
     if let Some(jobs) = arguments.jobs {
+        // More slots than cores are wanted by stages that wait; none gets more threads than there are cores.
         options.capacity.slots = jobs as usize;
         options.capacity.cpus = options.capacity.cpus.max(jobs);
     }

@@ -18,6 +18,10 @@ pub(super) fn stage(graph: &Graph, name: &str) -> Result<usize, Failure> {
         [] => {
             let names: Vec<&str> = graph.stages().map(|stage| stage.id.as_str()).collect();
             let failure = Failure::usage(format!("this pipeline has no stage `{name}`"));
+            let iterations: Vec<&&str> = names.iter().filter(|known| known.starts_with(&format!("{name}["))).collect();
+            if let [first, ..] = iterations[..] {
+                return Err(failure.help(format!("it runs in a loop: name an iteration, for example `{first}`")));
+            }
             Err(match did_you_mean(name, names.iter().copied()) {
                 Some(meant) => failure.help(format!("did you mean `{meant}`?")),
                 None => failure.help(format!("stages: {}", names.join(", "))),

@@ -57,10 +57,7 @@ pub(super) fn run(arguments: &ShowArguments, store: Option<&Utf8PathBuf>) -> Res
             ]);
             for stage in reports {
                 table.row([
-                    stage
-                        .variant
-                        .as_ref()
-                        .map_or_else(|| stage.name.clone(), |variant| format!("{} @ {variant}", stage.name)),
+                    stage.id.clone(),
                     stage.kind.clone(),
                     format!("{:?}", stage.status).to_lowercase(),
                     report::duration(stage.seconds),
@@ -110,10 +107,15 @@ fn artifact(store: &Store, record: &OutputRecord, arguments: &ShowArguments) -> 
         help: Some("`pipeline verify --full` finds damage; a new run repairs it".to_owned()),
         code: exit_code::STORE,
     };
+    let bytes = || {
+        let bytes = fs_err::read(store.object_path(&record.digest)).map_err(|error| damaged(error.to_string()))?;
+        let holds = Digest::of(&bytes) == record.digest;
+        if holds { Ok(bytes) } else { Err(damaged(format!("the blob {} holds other bytes", record.digest.short()))) }
+    };
     match &record.artifact_type {
         ArtifactType::Table(schema) => {
-            let bytes = fs_err::read(store.object_path(&record.digest)).map_err(|error| damaged(error.to_string()))?;
-            let rows = table::json_rows(schema, &bytes, arguments.rows).map_err(|error| damaged(error.to_string()))?;
+            let rows =
+                table::json_rows(schema, &bytes()?, arguments.rows).map_err(|error| damaged(error.to_string()))?;
             if arguments.json {
                 return output::answer_json(&json!({ "schema_version": 1, "table": schema, "rows": rows }));
             }
@@ -137,6 +139,9 @@ fn artifact(store: &Store, record: &OutputRecord, arguments: &ShowArguments) -> 
             output::answer(&format!("{table}{tail}"))
         }
         _ if !record.files.is_empty() => {
+            if arguments.json {
+                return output::answer_json(&json!({ "schema_version": 1, "artifact": record }));
+            }
             let mut table = TextTable::new(&[("file", Align::Left), ("bytes", Align::Right), ("digest", Align::Left)]);
             for file in &record.files {
                 table.row([file.path.clone(), file.bytes.to_string(), file.digest.short()]);
@@ -144,8 +149,11 @@ fn artifact(store: &Store, record: &OutputRecord, arguments: &ShowArguments) -> 
             output::answer(&table.to_string())
         }
         _ => {
-            let bytes = fs_err::read(store.object_path(&record.digest)).map_err(|error| damaged(error.to_string()))?;
-            output::answer(&String::from_utf8_lossy(&bytes))
+            let text = String::from_utf8_lossy(&bytes()?).into_owned();
+            if arguments.json {
+                return output::answer_json(&json!({ "schema_version": 1, "artifact": record, "text": text }));
+            }
+            output::answer(&text)
         }
     }
 }

@@ -37,6 +37,9 @@ fn list(kinds: &Kinds, json: bool) -> Result<(), Failure> {
     output::answer(&table.to_string())
 }
 
+/// How to write a stage of the generic kind.
+const COMMAND: &str = include_str!("command.txt");
+
 fn document(kind: &KindManifest) -> String {
     let mut text = format!("{} (revision {})\n{}\n", kind.name, kind.revision, kind.summary);
     let mut ports = |title: &str, table: TextTable| {
@@ -74,6 +77,9 @@ fn document(kind: &KindManifest) -> String {
         ]);
     }
     ports("parameters", parameters);
+    if kind.is_command() {
+        text.push_str(COMMAND);
+    }
     text
 }
 
@@ -83,8 +89,10 @@ fn as_json(kind: &Kind) -> serde_json::Value {
         .inputs
         .iter()
         .map(|(name, port)| {
-            let value =
-                json!({ "type": port.artifact_type, "doc": port.doc, "optional": port.optional, "many": port.many });
+            let value = json!({
+                "type": port.artifact_type, "doc": port.doc, "optional": port.optional, "many": port.many,
+                "labelled": port.labelled
+            });
             (name.clone(), value)
         })
         .collect();

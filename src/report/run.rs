@@ -1,7 +1,7 @@
 //! A run or a plan as text.
 
 use crate::{
-    record::{RunReport, RunStatus, StageReport, StageStatus},
+    record::{RunReport, RunStatus, StageStatus},
     report::{Align, TextTable},
 };
 
@@ -16,13 +16,6 @@ pub fn duration(seconds: f64) -> String {
         (0, 0, seconds) => format!("{seconds} s"),
         (0, minutes, seconds) => format!("{minutes} min {seconds:02} s"),
         (hours, minutes, _) => format!("{hours} h {minutes:02} min"),
-    }
-}
-
-fn name(stage: &StageReport) -> String {
-    match &stage.variant {
-        Some(variant) if !variant.is_empty() => format!("{} @ {variant}", stage.name),
-        _ => stage.name.clone(),
     }
 }
 
@@ -47,7 +40,7 @@ pub fn plan_text(report: &RunReport) -> String {
         ("reason", Align::Left),
     ]);
     for stage in &report.stages {
-        table.row([word(stage.status), &name(stage), &stage.kind, &stage.reason]);
+        table.row([word(stage.status), &stage.id, &stage.kind, &stage.reason]);
     }
     let count = |status| report.stages.iter().filter(|stage| stage.status == status).count();
     format!(
@@ -63,8 +56,12 @@ pub fn run_text(report: &RunReport) -> String {
     let mut text = String::new();
     for stage in &report.stages {
         if matches!(stage.status, StageStatus::Failed | StageStatus::Skipped) {
+            // What a program said last says more than how it ended.
+            let said = |line: &&str| line.trim_start().starts_with("| error: ");
             let first = stage.reason.lines().next().unwrap_or_default();
-            text.push_str(&format!("{}: {}: {first}\n", word(stage.status), name(stage)));
+            let first =
+                stage.reason.lines().find(said).map_or(first, |line| line.trim_start().trim_start_matches("| "));
+            text.push_str(&format!("{}: {}: {first}\n", word(stage.status), stage.id));
         }
     }
     let status = match report.status {

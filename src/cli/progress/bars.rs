@@ -4,7 +4,7 @@ use std::{collections::HashMap, time::Duration};
 
 use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
 
-use super::{display_name, ended, line, status::Status};
+use super::{ended, line, status::Status};
 use crate::record::{RunEvent, StageEvent, StageStatus};
 
 /// The bars of a terminal.
@@ -31,7 +31,7 @@ impl Bars {
             RunEvent::StageStarted { stage, .. } => self.begin(stage),
             RunEvent::Stage { stage, said } => self.said(stage, said),
             RunEvent::StageEnded { report } => {
-                if let Some(running) = self.running.remove(&display_name(report)) {
+                if let Some(running) = self.running.remove(&report.id) {
                     running.bar.finish_and_clear();
                     self.all.remove(&running.bar);
                 }

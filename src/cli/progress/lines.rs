@@ -5,7 +5,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use super::{display_name, line, status::Status};
+use super::{line, status::Status};
 use crate::record::RunEvent;
 
 /// How often a running stage is spoken of.
@@ -30,7 +30,7 @@ impl Lines {
                 let running = Running { status: Status::new(), told: Instant::now() };
                 self.running.insert(stage.clone(), running);
             }
-            RunEvent::StageEnded { report } => drop(self.running.remove(&display_name(report))),
+            RunEvent::StageEnded { report } => drop(self.running.remove(&report.id)),
             RunEvent::Stage { stage, said } => {
                 let running = self.running.get_mut(stage)?;
                 running.status.hear(said);
