@@ -48,8 +48,7 @@ def running(store):
         if event["event"] == "stage-started":
             kinds[event["stage"]] = event["kind"]
         elif event["event"] == "stage-ended":
-            report = event["report"]
-            kinds.pop(report["name"] + (f" @ {report['variant']}" if report["variant"] else ""), None)
+            kinds.pop(event["report"]["id"], None)
     return sorted(set(kinds.values())) or ["between stages"]
 
 
