@@ -100,7 +100,7 @@ def main():
     last, _ = complete(store)
     again, _ = complete(store)
     same = objects(root / "undisturbed") == objects(store)
-    report = dict(file=arguments.file, kills=killed, completed_between=ended, orphans=orphans, executed_last=last["executed"],
+    report = dict(file=arguments.file, kills=killed, killed_in=dict(where.most_common()), completed_between=ended, orphans=orphans, executed_last=last["executed"],
                   executed_again=again["executed"], objects=len(objects(store)), objects_equal=same)
     print(json.dumps(report))
     shutil.rmtree(root)

@@ -68,7 +68,8 @@ fn mentioned(text: &str) -> Vec<String> {
                     '{' => depth += 1,
                     '}' if depth == 0 => break,
                     '}' => depth -= 1,
-                    ',' | ' ' | '\n' if depth == 0 => word.clear(),
+                    ',' if depth == 0 => names.push(std::mem::take(&mut word)),
+                    ' ' | '\n' if depth == 0 => {}
                     letter => {
                         if depth == 0 {
                             if letter == ':' {
@@ -83,6 +84,7 @@ fn mentioned(text: &str) -> Vec<String> {
                     }
                 }
             }
+            names.push(word);
         } else {
             names.push(rest.chars().take_while(|letter| letter.is_alphanumeric() || *letter == '_').collect());
         }
@@ -135,6 +137,7 @@ fn pure_floors_do_not_touch_the_world() {
 
 #[test]
 fn the_reader_of_imports_sees_groups_and_paths() {
-    let text = "use crate::{\n    base::{Digest, Value},\n    store::Store,\n};\nfn f() { crate::lm::load(); }\n// crate::cli\n";
-    assert_eq!(mentioned(text), ["base", "store", "lm"]);
+    let text = "use crate::{\n    base::{Digest, Value},\n    store::Store,\n};\nfn f() { crate::lm::load(); }\n// crate::cli\n\
+                use crate::{engine, plan::{Graph, Key}, report};";
+    assert_eq!(mentioned(text), ["base", "store", "lm", "engine", "plan", "report"]);
 }

@@ -1,17 +1,20 @@
 //! Folders for transformers to judge: `EXPORT=FOLDER cargo test --release export -- --ignored`, then
-//! `python tests/fixtures/lm/check_export.py FOLDER`.
+//! `python tests/fixtures/lm/check_export.py FOLDER`. `MODEL=FOLDER` adds a model, say one that `pipeline export` wrote.
 
 use camino::Utf8PathBuf;
 use candle_core::{DType, Device};
 use serde_json::json;
 use toolexpander::{
     base::Seed,
-    lm::{ChatMessage, Config, LanguageModel, Llama3RopeScaling, Reference, Tokenizer},
+    lm::{
+        ChatMessage, Config, LanguageModel, Llama3RopeScaling, Reference, Tokenizer,
+        sample::{PromptRequest, Sampling, sample},
+    },
 };
 
 use super::{
     load_fixtures::{load, oracle, tiny_config},
-    load_reference::{greedy, lively},
+    load_reference::lively,
 };
 
 #[test]
@@ -32,9 +35,12 @@ fn export_models_with_what_they_should_do() {
     let config = Config { vocab_size: 340, tie_word_embeddings: true, ..tiny_config() };
     let random = LanguageModel::random(config, tokenizer, Seed(3)).unwrap();
 
-    for (name, model) in
-        [("trained", trained), ("random", random), ("tied", load("tied")), ("sharded", load("sharded"))]
-    {
+    let mut models = vec![("trained", trained), ("random", random)];
+    models.extend(["tied", "sharded", "qwen2", "qwen3"].map(|name| (name, load(name))));
+    if let Ok(given) = std::env::var("MODEL") {
+        models.push(("given", LanguageModel::load(given.as_str().into()).unwrap()));
+    }
+    for (name, mut model) in models {
         let path = folder.join(name);
         model.save(&path).unwrap();
         let texts: Vec<_> = texts
@@ -46,14 +52,21 @@ fn export_models_with_what_they_should_do() {
         let prompt = model.tokenizer.encode("the <tool_call>", true).unwrap();
         let reference = Reference::new(&model.config, &model.weights, &Device::Cpu, DType::F32).unwrap();
         let logits: Vec<Vec<f32>> = reference.logits(&prompt).unwrap().to_vec2().unwrap();
+        let eos = model.tokenizer.eos.clone();
+        // As the script does: on and on.
+        model.config.eos_token_ids.clear();
+        model.tokenizer.eos.clear();
+        let request = PromptRequest { id: name.to_owned(), tokens: prompt.clone(), count: 1 };
+        let sampling = Sampling { temperature: 0.0, max_tokens: 12, ..Sampling::default() };
+        let greedy = sample(&model, &[request], &sampling, Seed(0), 1).unwrap()[0][0].tokens.clone();
         let facts = json!({
             "texts": texts,
             "messages": messages,
             "chat": chat,
             "prompt": prompt,
             "logits": logits,
-            "greedy": greedy(&reference, &prompt, 12),
-            "eos": model.tokenizer.eos,
+            "greedy": greedy,
+            "eos": eos,
         });
         fs_err::write(folder.join(format!("{name}.json")), facts.to_string()).unwrap();
     }
