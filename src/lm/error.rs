@@ -168,6 +168,12 @@ pub enum LmError {
     /// A request makes no sense.
     #[error("{0}")]
     Request(String),
+    /// A completion cannot be held to its grammar.
+    #[error("the grammar of a constrained completion fails: {reason}")]
+    Grammar {
+        /// Why, in the words of the grammar's compiler.
+        reason: String,
+    },
     /// A number that must be finite is not.
     #[error("{what} is {value}: not a finite number")]
     NotFinite {

@@ -7,6 +7,7 @@ pub mod adamw;
 mod bpe;
 mod chat;
 mod config;
+mod constrain;
 mod error;
 mod folder;
 pub mod gguf;

@@ -10,7 +10,8 @@ use std::sync::Arc;
 use rand_chacha::ChaCha8Rng;
 
 use crate::base::Seed;
-use crate::lm::native::{Chooser, Decoder, Draw, Prompt, Sequence};
+use crate::lm::constrain::{Grammars, Guard};
+use crate::lm::native::{Chooser, Decoder, Draw, Prompt, Sequence, Threads};
 use crate::lm::{LanguageModel, LmError, Tokenizer};
 
 /// How tokens are drawn, and when to stop.
@@ -22,6 +23,8 @@ pub struct Sampling {
     pub top_k: usize,
     /// Draw among the likeliest tokens that together have this probability (after `top_k`); 1 for all.
     pub top_p: f32,
+    /// Draw among the tokens that are at least this share as likely as the likeliest; 0 for all. After `top_k` and `top_p`.
+    pub min_p: f32,
     /// Tokens of a completion at most, the end-of-turn token included.
     pub max_tokens: usize,
     /// Texts that end a completion; they are not part of its text, but their tokens are among its tokens.
@@ -31,7 +34,7 @@ pub struct Sampling {
 impl Default for Sampling {
     /// The model's own distribution, up to 256 tokens.
     fn default() -> Self {
-        Self { temperature: 1.0, top_k: 0, top_p: 1.0, max_tokens: 256, stop: Vec::new() }
+        Self { temperature: 1.0, top_k: 0, top_p: 1.0, min_p: 0.0, max_tokens: 256, stop: Vec::new() }
     }
 }
 
@@ -136,6 +139,9 @@ fn check(
     if !(sampling.top_p > 0.0 && sampling.top_p <= 1.0) {
         return error(format!("top-p is {}; give a number above 0 and up to 1", sampling.top_p));
     }
+    if !(0.0..=1.0).contains(&sampling.min_p) {
+        return error(format!("min-p is {}; give a number from 0 to 1", sampling.min_p));
+    }
     if sampling.max_tokens == 0 || batch_size == 0 {
         return error("a completion needs at least one token, and a batch one sequence".to_owned());
     }
@@ -169,6 +175,10 @@ struct Live {
     tokens: Vec<u32>,
     log_probs: Vec<f32>,
     ended: Option<Finish>,
+    /// Where it is in its grammar, if it is held to one.
+    guard: Option<Guard>,
+    /// Why its grammar cannot be followed.
+    broken: Option<LmError>,
     /// Nothing before the first token: that one comes from the prompt's logits.
     sequence: Sequence,
     prompt: Option<Arc<Prompt>>,
@@ -188,6 +198,8 @@ pub struct Generation<'a> {
     /// Prompts that have been read and still have completions to come.
     read: VecDeque<(usize, Arc<Prompt>)>,
     live: Vec<Live>,
+    /// Where the completions of each request begin in their grammar.
+    guards: Vec<Option<Guard>>,
     progress: Progress,
 }
 
@@ -218,8 +230,25 @@ impl<'a> Generation<'a> {
                 .collect(),
             read: VecDeque::new(),
             live: Vec::new(),
+            guards: Vec::new(),
             progress: Progress { done: 0, total: requests.iter().map(|request| request.count).sum(), tokens: 0 },
         })
+    }
+
+    /// Holds the completions of each request to a grammar, or to none: texts as [`crate::tools::grammar`] writes them.
+    ///
+    /// # Errors
+    /// [`LmError::Grammar`], [`LmError::UnsupportedTokenizer`].
+    pub fn held_to(mut self, grammars: &[Option<String>]) -> Result<Self, LmError> {
+        if grammars.iter().all(Option::is_none) {
+            return Ok(self);
+        }
+        let compiler = Grammars::new(&self.model.tokenizer, self.model.config.vocab_size)?;
+        self.guards = grammars
+            .iter()
+            .map(|grammar| grammar.as_ref().map(|grammar| compiler.begin(grammar)).transpose())
+            .collect::<Result<_, _>>()?;
+        Ok(self)
     }
 
     /// Draws one token for every completion in the batch; `None` when all have ended. A request that wants no completions
@@ -270,6 +299,8 @@ impl<'a> Generation<'a> {
                 tokens: Vec::new(),
                 log_probs: Vec::new(),
                 ended: None,
+                guard: self.guards.get(request).cloned().flatten(),
+                broken: None,
                 sequence: Sequence::new(Arc::clone(prompt)),
                 prompt: Some(Arc::clone(prompt)),
             });
@@ -283,12 +314,12 @@ impl<'a> Generation<'a> {
     /// One token for every live completion; returns the requests that it ended.
     fn advance(&mut self) -> Result<Vec<(usize, Vec<Completion>)>, LmError> {
         let (threads, vocabulary) = (self.decoder.threads(), self.model.config.vocab_size);
-        let Sampling { temperature, top_k, top_p, .. } = *self.sampling;
-        let draw = Draw { greedy: temperature == 0.0, top_k, top_p };
+        let Sampling { temperature, top_k, top_p, min_p, .. } = *self.sampling;
+        let draw = Draw { greedy: temperature == 0.0, top_k, top_p, min_p };
         let (mut fresh, mut old): (Vec<_>, Vec<_>) = self.live.iter_mut().partition(|live| live.prompt.is_some());
         threads.each_mut(&mut fresh, |_, live| {
             if let Some(prompt) = live.prompt.take() {
-                live.draw(|live| live.chooser.choose(threads, &prompt.logits, draw, &mut live.random));
+                live.draw(threads, &prompt.logits, draw);
             }
         });
         if !old.is_empty() {
@@ -297,10 +328,13 @@ impl<'a> Generation<'a> {
             let logits = self.decoder.advance(&mut sequences, &tokens)?;
             threads.each_mut(&mut old, |row, live| {
                 let logits = &logits[row * vocabulary..(row + 1) * vocabulary];
-                live.draw(|live| live.chooser.choose(threads, logits, draw, &mut live.random));
+                live.draw(threads, logits, draw);
             });
         }
         for live in &mut self.live {
+            if let Some(error) = live.broken.take() {
+                return Err(error);
+            }
             if let Some(value) = live.log_probs.last().filter(|value| !value.is_finite()) {
                 let (id, index) = (&self.requests[live.request].id, live.index);
                 let what =
@@ -327,16 +361,22 @@ impl<'a> Generation<'a> {
 }
 
 impl Live {
-    fn draw(&mut self, choose: impl FnOnce(&mut Self) -> (u32, f32)) {
-        let (token, log_prob) = choose(self);
+    fn draw(&mut self, threads: Threads, logits: &[f32], draw: Draw) {
+        let allowed = match self.guard.as_mut().map(Guard::allowed).transpose() {
+            Ok(allowed) => allowed,
+            Err(error) => return self.broken = Some(error),
+        };
+        let (token, log_prob) = self.chooser.choose(threads, logits, draw, allowed.as_ref(), &mut self.random);
         self.tokens.push(token);
         self.log_probs.push(log_prob);
+        self.broken = self.guard.as_mut().and_then(|guard| guard.accept(token).err());
     }
 
     /// Notes whether the last token ends the completion.
     fn end(&mut self, tokenizer: &Tokenizer, eos: &[u32], sampling: &Sampling) -> Result<(), LmError> {
         let last = self.tokens.last();
         let stopped = last.is_some_and(|token| eos.contains(token) || tokenizer.eos.contains(token))
+            || self.guard.as_ref().is_some_and(Guard::is_over)
             || (!sampling.stop.is_empty() && self.says_stop(tokenizer, sampling)?);
         if stopped {
             self.ended = Some(Finish::Stop);

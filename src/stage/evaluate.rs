@@ -19,8 +19,8 @@ use crate::{
         StageCtx, StageError,
         training::{
             self,
-            completions::Order,
-            prompts::{LongPrompts, Room, questions},
+            completions::{Constrain, Order},
+            prompts::{LongPrompts, Question, Room, questions},
         },
     },
     table::{ReportRow, ScoreRow},
@@ -32,9 +32,11 @@ struct Parameters {
     demonstrations: bool,
     temperature: f32,
     top_p: f32,
+    min_p: f32,
     top_k: usize,
     max_tokens: usize,
     stop: Vec<String>,
+    constrain: Constrain,
     sampling_seed: u64,
     long_prompts: LongPrompts,
 }
@@ -62,11 +64,14 @@ fn evaluate(context: &mut StageCtx, parameters: &Parameters) -> Result<(), Stage
         temperature: parameters.temperature,
         top_k: parameters.top_k,
         top_p: parameters.top_p,
+        min_p: parameters.min_p,
         max_tokens: parameters.max_tokens,
         stop: parameters.stop.clone(),
     };
     let seed = Seed(parameters.sampling_seed).derive("evaluate");
-    let order = Order { model: &model, requests: &requests, sampling: &sampling, seed, unit: "samples" };
+    let grammar = |question: &Question| parameters.constrain.grammar(&samples[question.sample]);
+    let grammars = questions.iter().map(grammar).collect();
+    let order = Order { model: &model, requests: &requests, sampling: &sampling, seed, grammars, unit: "samples" };
     let mut answered: Vec<Option<ScoreRow>> = vec![None; samples.len()];
     let (mut ended, mut right) = (0_u64, 0_u64);
     order.complete(context, |context, request, completions| {

@@ -11,8 +11,8 @@ use crate::{
         StageCtx, StageError,
         training::{
             self,
-            completions::Order,
-            prompts::{LongPrompts, Room, questions},
+            completions::{Constrain, Order},
+            prompts::{LongPrompts, Question, Room, questions},
             rollouts::scored,
         },
     },
@@ -27,9 +27,11 @@ struct Parameters {
     group_size: usize,
     temperature: f32,
     top_p: f32,
+    min_p: f32,
     top_k: usize,
     max_tokens: usize,
     stop: Vec<String>,
+    constrain: Constrain,
     rewards: RewardSpec,
     long_prompts: LongPrompts,
 }
@@ -49,6 +51,7 @@ fn roll(context: &mut StageCtx, parameters: &Parameters) -> Result<(), StageErro
         temperature: parameters.temperature,
         top_k: parameters.top_k,
         top_p: parameters.top_p,
+        min_p: parameters.min_p,
         max_tokens: parameters.max_tokens,
         stop: parameters.stop.clone(),
     };
@@ -62,8 +65,16 @@ fn roll(context: &mut StageCtx, parameters: &Parameters) -> Result<(), StageErro
         .collect();
     let mut groups: Vec<Vec<RolloutRow>> = vec![Vec::new(); questions.len()];
     let (mut ended, mut reward) = (0_usize, 0.0);
-    let order =
-        Order { model: &model, requests: &requests, sampling: &sampling, seed: context.seed(), unit: "rollouts" };
+    let grammar = |question: &Question| parameters.constrain.grammar(&samples[question.sample]);
+    let grammars = questions.iter().map(grammar).collect();
+    let order = Order {
+        model: &model,
+        requests: &requests,
+        sampling: &sampling,
+        seed: context.seed(),
+        grammars,
+        unit: "rollouts",
+    };
     order.complete(context, |context, request, completions| {
         let (question, tokens) = (&questions[request], requests[request].tokens.len());
         let sample = &samples[question.sample];

@@ -6,6 +6,7 @@
 mod call;
 pub mod equality;
 pub mod execution;
+pub mod grammar;
 mod judgement;
 pub mod matching;
 pub mod parse;

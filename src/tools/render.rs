@@ -97,6 +97,13 @@ pub fn python_call(call: &Call) -> String {
     text
 }
 
+/// Returns a value as a Python literal.
+pub(super) fn python_literal(value: &Value) -> String {
+    let mut text = String::new();
+    python_value(value, &mut text);
+    text
+}
+
 fn python_value(value: &Value, text: &mut String) {
     match value {
         Value::Null => text.push_str("None"),

@@ -2,6 +2,7 @@
 
 mod execution;
 mod generate;
+mod grammar;
 mod matching;
 mod parse;
 mod prompt;

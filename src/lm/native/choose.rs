@@ -1,5 +1,6 @@
 //! Drawing a token from a row of logits.
 
+use llguidance::toktrie::SimpleVob;
 use rand::Rng;
 use rand_chacha::ChaCha8Rng;
 
@@ -20,6 +21,8 @@ pub(crate) struct Draw {
     pub(crate) top_k: usize,
     /// 1 for all.
     pub(crate) top_p: f32,
+    /// 0 for all: drop tokens that are less likely than this share of the likeliest.
+    pub(crate) min_p: f32,
 }
 
 /// Reused memory of a draw.
@@ -38,6 +41,7 @@ impl Chooser {
         threads: Threads,
         logits: &[f32],
         draw: Draw,
+        allowed: Option<&SimpleVob>,
         random: &mut ChaCha8Rng,
     ) -> (u32, f32) {
         let (largest, sum) = row_sum(threads, logits);
@@ -45,7 +49,7 @@ impl Chooser {
             return (0, f32::NAN);
         }
         let token = if draw.greedy {
-            logits.iter().position(|logit| *logit == largest).unwrap_or(0)
+            likeliest(logits, allowed)
         } else {
             self.weights.resize(logits.len(), 0.0);
             // SAFETY: both hold the length of the logits.
@@ -53,8 +57,21 @@ impl Chooser {
                 let to = self.weights.as_mut_ptr();
                 exponentials(threads.set(), logits.as_ptr(), to, logits.len(), largest);
             }
+            if let Some(allowed) = allowed {
+                allowed.iter_unset_entries(|token| {
+                    if let Some(weight) = self.weights.get_mut(token) {
+                        *weight = 0.0;
+                    }
+                });
+            }
+            let top = if draw.min_p > 0.0 { self.weights.iter().copied().fold(0.0, f32::max) } else { 0.0 };
             let point: f64 = random.random();
-            if draw.top_k == 0 && draw.top_p >= 1.0 { self.among_all(point) } else { self.among_top(draw, point) }
+            if draw.top_k == 0 && draw.top_p >= 1.0 {
+                self.weights.iter_mut().filter(|weight| **weight < draw.min_p * top).for_each(|weight| *weight = 0.0);
+                self.among_all(point)
+            } else {
+                self.among_top(draw, point, draw.min_p * top)
+            }
         };
         (token as u32, log_prob(logits[token], largest, sum))
     }
@@ -74,7 +91,7 @@ impl Chooser {
         begin + place(weights.iter().copied(), rest)
     }
 
-    fn among_top(&mut self, draw: Draw, point: f64) -> usize {
+    fn among_top(&mut self, draw: Draw, point: f64, least: f32) -> usize {
         let weights = &self.weights;
         let count = weights.len();
         let order = &mut self.order;
@@ -118,9 +135,22 @@ impl Chooser {
             top(order, limit);
         }
         let kept = &order[..kept];
+        let kept = &kept[..kept.partition_point(|token| weights[*token as usize] >= least).max(1)];
         let total: f64 = kept.iter().map(weight).sum();
         kept[place(kept.iter().map(|token| weights[*token as usize]), point * total)] as usize
     }
+}
+
+/// The likeliest token that is allowed; of several the lowest.
+fn likeliest(logits: &[f32], allowed: Option<&SimpleVob>) -> usize {
+    let mut best = (0, f32::NEG_INFINITY);
+    for (token, logit) in logits.iter().enumerate() {
+        let is_allowed = allowed.is_none_or(|allowed| token < allowed.len() && allowed.get(token));
+        if is_allowed && *logit > best.1 {
+            best = (token, *logit);
+        }
+    }
+    best.0
 }
 
 /// The first index at which the running sum exceeds `rest`; the last one with weight if none does.

@@ -27,3 +27,4 @@ mod weights;
 pub(crate) use choose::{Chooser, Draw};
 pub(crate) use decode::{Decoder, Prompt, Sequence};
 pub(crate) use engine::Engine;
+pub(crate) use threads::Threads;

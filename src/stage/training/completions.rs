@@ -18,6 +18,7 @@ use crate::{
             rollouts::BATCH,
         },
     },
+    tools::{Sample, Style, grammar},
 };
 
 /// What is to be completed, and how.
@@ -26,8 +27,33 @@ pub(in crate::stage) struct Order<'a> {
     pub(in crate::stage) requests: &'a [PromptRequest],
     pub(in crate::stage) sampling: &'a Sampling,
     pub(in crate::stage) seed: Seed,
+    /// What the completions of each request are held to.
+    pub(in crate::stage) grammars: Vec<Option<String>>,
     /// What one completion is called: `rollouts`.
     pub(in crate::stage) unit: &'a str,
+}
+
+/// What completions are held to: the `constrain` parameter of a kind.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub(in crate::stage) enum Constrain {
+    /// Nothing.
+    None,
+    /// A list of calls of the sample's tools, in Python style.
+    Python,
+    /// A list of calls of the sample's tools, in JSON.
+    Json,
+}
+
+impl Constrain {
+    /// Returns the grammar for the answer to a sample.
+    pub(in crate::stage) fn grammar(self, sample: &Sample) -> Option<String> {
+        match self {
+            Self::None => None,
+            Self::Python => grammar::calls(&sample.tools, Style::Python),
+            Self::Json => grammar::calls(&sample.tools, Style::Json),
+        }
+    }
 }
 
 /// The completions of one request.
@@ -73,8 +99,10 @@ impl Order<'_> {
         }
         let requests: Vec<PromptRequest> = missing.iter().map(|request| self.requests[*request].clone()).collect();
         let failed = || StageError::failed(format!("sample {} (seed {})", self.unit, self.seed.0));
-        let mut generation =
-            Generation::new(self.model, &requests, self.sampling, self.seed, BATCH).map_err(failed())?;
+        let generation = Generation::new(self.model, &requests, self.sampling, self.seed, BATCH).map_err(failed())?;
+        let grammars: Vec<Option<String>> =
+            missing.iter().map(|request| self.grammars.get(*request).cloned().flatten()).collect();
+        let mut generation = generation.held_to(&grammars).map_err(failed())?;
         let (mut pace, mut told) = (Pace::new(), 0);
         while let Some(step) = generation.step().map_err(failed())? {
             let brought = !step.ended.is_empty();

@@ -118,8 +118,16 @@ fn draws_follow_the_distribution() {
     let log_probs: Vec<f64> = all.unwrap()[0].log_probs.iter().map(|values| f64::from(values[0])).collect();
     let total: f64 = log_probs.iter().map(|value| value.exp()).sum();
     assert!((total - 1.0).abs() < 1e-5, "the probabilities add up to {total}");
-    for (temperature, top_k, top_p) in [(1.0, 0, 1.0), (0.5, 0, 1.0), (1.0, 5, 1.0), (1.0, 0, 0.3), (0.8, 20, 0.6)] {
-        let sampling = Sampling { temperature, top_k, top_p, ..short(1) };
+    for (temperature, top_k, top_p, min_p) in [
+        (1.0, 0, 1.0, 0.0),
+        (0.5, 0, 1.0, 0.0),
+        (1.0, 5, 1.0, 0.0),
+        (1.0, 0, 0.3, 0.0),
+        (0.8, 20, 0.6, 0.0),
+        (1.0, 0, 1.0, 0.2),
+        (0.7, 50, 0.9, 0.3),
+    ] {
+        let sampling = Sampling { temperature, top_k, top_p, min_p, ..short(1) };
         let drawn = run(&model, &request, &sampling, 5000, 2);
         // The expected distribution, in the plainest way.
         let mut order: Vec<usize> = (0..1001).collect();
@@ -135,7 +143,8 @@ fn draws_follow_the_distribution() {
             reached += weight(**token);
             open
         });
-        let kept: Vec<usize> = kept.copied().collect();
+        let least = f64::from(min_p) * weight(order[0]);
+        let kept: Vec<usize> = kept.copied().filter(|token| weight(*token) >= least).collect();
         let sum: f64 = kept.iter().map(|token| weight(*token)).sum();
         for token in 0..1001 {
             let count = drawn[0].iter().filter(|completion| completion.tokens == [token as u32]).count() as f64;

@@ -1,6 +1,10 @@
 //! `rollout`: one row a completion, the same bits for any thread count, scored part by part.
 
-use toolexpander::{base::Digest, table::RolloutRow};
+use toolexpander::{
+    base::Digest,
+    table::{RolloutRow, SampleRow},
+    tools::parse,
+};
 
 use super::{
     harness::StageRun,
@@ -53,6 +57,34 @@ fn a_killed_rollout_goes_on_to_the_same_bits() {
         resumed.log()
     );
     assert!(whole.bytes("rollouts") == resumed.bytes("rollouts"));
+}
+
+/// A tool whose values end soon, so that a weak model's calls do.
+fn counting(count: usize) -> Vec<SampleRow> {
+    let tools = r#"[{"name":"count","description":"","parameters":{"type":"object","properties":
+        {"up":{"type":"boolean"},"by":{"type":"string","enum":["one","two"]}},"required":["up","by"]}}]"#;
+    let mut rows = questions(count);
+    rows.iter_mut().for_each(|row| row.tools = tools.replace('\n', " "));
+    rows
+}
+
+#[test]
+fn constrained_completions_are_calls_of_the_samples_tools() {
+    for (style, temperature) in [("python", 1.0), ("json", 1.0), ("python", 0.0)] {
+        let stage = with_model("rollout", trained()).table("samples", "data", &counting(6)).param("max-tokens", 60);
+        let stage = stage.param("constrain", style).param("temperature", temperature).param("group-size", 4);
+        let rows: Vec<RolloutRow> = stage.run().unwrap().table("rollouts");
+        let ended: Vec<&RolloutRow> = rows.iter().filter(|row| row.finish == "stop").collect();
+        assert!(ended.len() >= 4, "{} of {} ended", ended.len(), rows.len());
+        for row in ended {
+            let calls =
+                parse::calls(&row.completion).calls.unwrap_or_else(|error| panic!("{}: {error}", row.completion));
+            for call in &calls {
+                assert!(call.name == "count" && call.arguments["up"].is_boolean(), "{}", row.completion);
+                assert!(["one", "two"].contains(&call.arguments["by"].as_str().unwrap()), "{}", row.completion);
+            }
+        }
+    }
 }
 
 #[test]
