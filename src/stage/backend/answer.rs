@@ -140,11 +140,11 @@ mod tests {
     #[test]
     fn what_is_no_completion_is_said() {
         let wrong = |text: &str| Read::parse(text).unwrap_err();
-        insta::assert_snapshot!(wrong("<html>"), @"");
-        insta::assert_snapshot!(wrong(r#"{"error":{"message":"no"}}"#), @"");
-        insta::assert_snapshot!(wrong(r#"{"choices":[]}"#), @"");
-        insta::assert_snapshot!(wrong(r#"{"choices":[{"message":{"content":"a chat"},"finish_reason":"stop"}]}"#), @"");
-        insta::assert_snapshot!(wrong(r#"{"choices":[{"text":"a"}]}"#), @"");
-        insta::assert_snapshot!(wrong(r#"{"choices":[{"text":"a","finish_reason":"abort"}]}"#), @"");
+        insta::assert_snapshot!(wrong("<html>"), @"expected value at line 1 column 1");
+        insta::assert_snapshot!(wrong(r#"{"error":{"message":"no"}}"#), @"missing field `choices` at line 1 column 26");
+        insta::assert_snapshot!(wrong(r#"{"choices":[]}"#), @"one choice was asked for, 0 came");
+        insta::assert_snapshot!(wrong(r#"{"choices":[{"message":{"content":"a chat"},"finish_reason":"stop"}]}"#), @"missing field `text` at line 1 column 67");
+        insta::assert_snapshot!(wrong(r#"{"choices":[{"text":"a"}]}"#), @"`finish_reason` is missing");
+        insta::assert_snapshot!(wrong(r#"{"choices":[{"text":"a","finish_reason":"abort"}]}"#), @"`finish_reason` is `abort`, not `stop` or `length`");
     }
 }

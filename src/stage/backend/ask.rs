@@ -99,6 +99,10 @@ pub(in crate::stage) fn ask(
                 sender.send(Message::Note(note)).is_ok() && gate.wait(wait)
             };
             let result = manner.complete(&client, place, one, again);
+            if result.is_err() {
+                // Here, not where it is heard: this thread must not ask for another one meanwhile.
+                gate.close();
+            }
             if sender.send(Message::Ended(place, result)).is_err() {
                 break;
             }
@@ -122,7 +126,6 @@ pub(in crate::stage) fn ask(
                 Message::Note(note) => sink(Heard::Note(note))?,
                 Message::Ended(_, Ok(heard)) => sink(heard)?,
                 Message::Ended(place, Err(error)) => {
-                    gate.close();
                     failed.get_or_insert((place, error));
                 }
             }

@@ -218,10 +218,10 @@ mod tests {
     #[test]
     fn attempts_come_to_an_end() {
         let outcome = post(vec![answer("503 Service Unavailable", "", "no\nroom"); 3], 2);
-        insta::assert_snapshot!(outcome.result.unwrap_err(), @"");
+        insta::assert_snapshot!(outcome.result.unwrap_err(), @"http://SERVER/v1/completions answers 503 Service Unavailable: no room; that was attempt 3 of 3: look at the server's log, or raise `retries` of `backend`");
         assert_eq!(outcome.waits, [500, 1000]);
         let outcome = post(vec![String::new()], 0);
-        insta::assert_snapshot!(outcome.result.unwrap_err(), @"");
+        insta::assert_snapshot!(outcome.result.unwrap_err(), @"http://SERVER/v1/completions gives no answer (attempt 1 of 1); start the server, or correct `openai` of `backend`: io: Peer disconnected");
     }
 
     #[test]

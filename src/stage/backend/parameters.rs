@@ -156,8 +156,12 @@ fn endpoint(openai: &str) -> Result<String, String> {
             .into());
     }
     let base = openai.trim_end_matches('/');
-    let wrong = |_| format!("`openai` is no address of a server: `{openai}`; expected `http://HOST:PORT`");
-    let parsed: ureq::http::Uri = base.parse().map_err(wrong)?;
+    let wrong = || format!("`openai` is no address of a server: `{openai}`; expected `http://HOST:PORT`");
+    let host = rest.split('/').next().unwrap_or_default();
+    let parsed: ureq::http::Uri = base.parse().map_err(|_| wrong())?;
+    if host.is_empty() || host.starts_with(':') {
+        return Err(wrong());
+    }
     let versioned = parsed.path().rsplit('/').next().is_some_and(is_version);
     Ok(format!("{base}{}/completions", if versioned { "" } else { "/v1" }))
 }
@@ -233,13 +237,13 @@ mod tests {
 
     #[test]
     fn mistakes_are_named_and_secrets_are_not() {
-        insta::assert_snapshot!(fails(&json!({ "openai": "http://h", "concurency": 2 })), @"");
-        insta::assert_snapshot!(fails(&json!({ "model": "m" })), @"");
-        insta::assert_snapshot!(fails(&json!({ "openai": "127.0.0.1:8080" })), @"");
-        insta::assert_snapshot!(fails(&json!({ "openai": "http://" })), @"");
-        insta::assert_snapshot!(fails(&json!({ "openai": "http://h", "concurrency": 0 })), @"");
-        insta::assert_snapshot!(fails(&json!({ "openai": "http://h", "retries": 1000 })), @"");
-        insta::assert_snapshot!(fails(&json!({ "openai": "http://h", "prompt": "chat" })), @"");
+        insta::assert_snapshot!(fails(&json!({ "openai": "http://h", "concurency": 2 })), @"parameter `backend`: unknown field `concurency`, expected one of `openai`, `model`, `prompt`, `extensions`, `concurrency`, `retries`, `timeout-seconds`, `api-key-env`");
+        insta::assert_snapshot!(fails(&json!({ "model": "m" })), @"parameter `backend`: `openai` is missing: write the server's address, `http://127.0.0.1:8080`");
+        insta::assert_snapshot!(fails(&json!({ "openai": "127.0.0.1:8080" })), @"parameter `backend`: `openai` is no address of a server: expected `http://HOST:PORT` or `https://HOST`");
+        insta::assert_snapshot!(fails(&json!({ "openai": "http://" })), @"parameter `backend`: `openai` is no address of a server: `http://`; expected `http://HOST:PORT`");
+        insta::assert_snapshot!(fails(&json!({ "openai": "http://h", "concurrency": 0 })), @"parameter `backend`: `concurrency` is 0; expected 1 to 1024");
+        insta::assert_snapshot!(fails(&json!({ "openai": "http://h", "retries": 1000 })), @"parameter `backend`: `retries` is 1000; expected at most 100");
+        insta::assert_snapshot!(fails(&json!({ "openai": "http://h", "prompt": "chat" })), @"parameter `backend`: unknown variant `chat`, expected `text` or `tokens`");
         for secret in [
             json!({ "openai": "http://user:hunter2@h" }),
             json!({ "openai": "http://h/?key=hunter2" }),

@@ -103,9 +103,9 @@ mod tests {
     #[test]
     fn everything_that_moves_a_completion_is_said() {
         let sampling = Sampling { temperature: 0.7, stop: vec!["\n".into()], ..Sampling::default() };
-        insta::assert_snapshot!(body(&json!({ "openai": "http://h" }), &sampling).unwrap(), @"");
+        insta::assert_snapshot!(body(&json!({ "openai": "http://h" }), &sampling).unwrap(), @r#"{"prompt":"Say","max_tokens":256,"temperature":0.7,"top_p":1.0,"n":1,"seed":7,"stop":["\n"],"logprobs":1,"stream":false,"top_k":-1,"min_p":0.0,"repetition_penalty":1.0,"add_special_tokens":false}"#);
         let tokens = json!({ "openai": "http://h", "model": "m", "prompt": "tokens", "extensions": false });
-        insta::assert_snapshot!(body(&tokens, &Sampling::default()).unwrap(), @"");
+        insta::assert_snapshot!(body(&tokens, &Sampling::default()).unwrap(), @r#"{"model":"m","prompt":[1,2],"max_tokens":256,"temperature":1.0,"top_p":1.0,"n":1,"seed":7,"logprobs":1,"stream":false}"#);
         let sampling = Sampling { top_k: 5, ..Sampling::default() };
         assert!(body(&json!({ "openai": "http://h" }), &sampling).unwrap().contains("\"top_k\":5,"));
         assert!(body(&tokens, &sampling).unwrap_err().to_string().starts_with("`top-k` is no part"));

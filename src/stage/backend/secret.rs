@@ -56,6 +56,6 @@ mod tests {
     #[test]
     fn a_variable_that_is_not_set_is_named() {
         let Err(error) = Secret::from_environment("TOOLEXPANDER_NEVER_SET") else { panic!("it is set") };
-        insta::assert_snapshot!(error, @"");
+        insta::assert_snapshot!(error, @"parameter `backend`: the environment variable `TOOLEXPANDER_NEVER_SET`, named by `api-key-env`, is not set: set it to the key");
     }
 }
