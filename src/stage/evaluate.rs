@@ -11,15 +11,14 @@ use serde::Deserialize;
 pub use self::score::score_completion;
 use crate::{
     base::Seed,
-    lm::{
-        LanguageModel,
-        sample::{PromptRequest, Sampling},
-    },
+    lm::sample::{PromptRequest, Sampling},
     stage::{
         StageCtx, StageError,
         training::{
             self,
-            completions::{Constrain, Order},
+            completions::Order,
+            constrain::Constrain,
+            policy::Policy,
             prompts::{LongPrompts, Question, Room, questions},
         },
     },
@@ -39,6 +38,8 @@ struct Parameters {
     constrain: Constrain,
     sampling_seed: u64,
     long_prompts: LongPrompts,
+    #[serde(default)]
+    backend: serde_json::Value,
 }
 
 pub(super) fn run(context: &mut StageCtx) -> Result<(), StageError> {
@@ -47,11 +48,11 @@ pub(super) fn run(context: &mut StageCtx) -> Result<(), StageError> {
 }
 
 fn evaluate(context: &mut StageCtx, parameters: &Parameters) -> Result<(), StageError> {
-    let model = LanguageModel::load(context.input_path("model")?).map_err(StageError::failed("read the model"))?;
+    let policy = Policy::read(context, &parameters.backend)?;
     let samples = context.input_samples("samples")?;
-    let room = Room { context: model.config.max_position_embeddings, long: parameters.long_prompts };
+    let room = Room { context: policy.context(), long: parameters.long_prompts };
     let questions =
-        questions(context, &samples, &model.tokenizer, parameters.demonstrations, room, |_| parameters.max_tokens)?;
+        questions(context, &samples, policy.tokenizer(), parameters.demonstrations, room, |_| parameters.max_tokens)?;
     let requests: Vec<PromptRequest> = questions
         .iter()
         .map(|question| PromptRequest {
@@ -71,13 +72,22 @@ fn evaluate(context: &mut StageCtx, parameters: &Parameters) -> Result<(), Stage
     let seed = Seed(parameters.sampling_seed).derive("evaluate");
     let grammar = |question: &Question| parameters.constrain.grammar(&samples[question.sample]);
     let grammars = questions.iter().map(grammar).collect();
-    let order = Order { model: &model, requests: &requests, sampling: &sampling, seed, grammars, unit: "samples" };
+    let texts = policy.texts(context, &samples, &questions, parameters.demonstrations)?;
+    let order = Order {
+        policy: &policy,
+        requests: &requests,
+        texts: &texts,
+        sampling: &sampling,
+        seed,
+        grammars,
+        unit: "samples",
+    };
     let mut answered: Vec<Option<ScoreRow>> = vec![None; samples.len()];
     let (mut ended, mut right) = (0_u64, 0_u64);
-    order.complete(context, |context, request, completions| {
+    order.complete(context, |context, request, answers| {
         let index = questions[request].sample;
-        for completion in completions {
-            let row = score_completion(&samples[index], &completion.text);
+        for answer in answers {
+            let row = score_completion(&samples[index], &answer.text);
             ended += 1;
             right += u64::from(row.correct);
             answered[index] = Some(row);

@@ -5,6 +5,7 @@
 //! [`StageCtx`] only: it knows neither the store nor the engine, and the same request gives the same outputs whatever
 //! the thread count, the folder and the host. [`run_request`] is all that the hidden `pipeline __stage` command does.
 
+mod backend;
 mod compare;
 mod context;
 mod error;

@@ -3,21 +3,19 @@
 use serde::Deserialize;
 
 use crate::{
-    lm::{
-        LanguageModel,
-        sample::{PromptRequest, Sampling},
-    },
+    lm::sample::{PromptRequest, Sampling},
     stage::{
         StageCtx, StageError,
         training::{
             self,
-            completions::{Constrain, Order},
+            completions::Order,
+            constrain::Constrain,
+            policy::Policy,
             prompts::{LongPrompts, Question, Room, questions},
-            rollouts::scored,
         },
     },
     table::RolloutRow,
-    tools::reward::RewardSpec,
+    tools::reward::{RewardSpec, score},
 };
 
 #[derive(Deserialize)]
@@ -34,6 +32,8 @@ struct Parameters {
     constrain: Constrain,
     rewards: RewardSpec,
     long_prompts: LongPrompts,
+    #[serde(default)]
+    backend: serde_json::Value,
 }
 
 pub(super) fn run(context: &mut StageCtx) -> Result<(), StageError> {
@@ -42,11 +42,11 @@ pub(super) fn run(context: &mut StageCtx) -> Result<(), StageError> {
 }
 
 fn roll(context: &mut StageCtx, parameters: &Parameters) -> Result<(), StageError> {
-    let model = LanguageModel::load(context.input_path("model")?).map_err(StageError::failed("read the model"))?;
+    let policy = Policy::read(context, &parameters.backend)?;
     let samples = context.input_samples("samples")?;
-    let room = Room { context: model.config.max_position_embeddings, long: parameters.long_prompts };
+    let room = Room { context: policy.context(), long: parameters.long_prompts };
     let questions =
-        questions(context, &samples, &model.tokenizer, parameters.demonstrations, room, |_| parameters.max_tokens)?;
+        questions(context, &samples, policy.tokenizer(), parameters.demonstrations, room, |_| parameters.max_tokens)?;
     let sampling = Sampling {
         temperature: parameters.temperature,
         top_k: parameters.top_k,
@@ -63,28 +63,32 @@ fn roll(context: &mut StageCtx, parameters: &Parameters) -> Result<(), StageErro
             count: parameters.group_size,
         })
         .collect();
+    let texts = policy.texts(context, &samples, &questions, parameters.demonstrations)?;
     let mut groups: Vec<Vec<RolloutRow>> = vec![Vec::new(); questions.len()];
     let (mut ended, mut reward) = (0_usize, 0.0);
     let grammar = |question: &Question| parameters.constrain.grammar(&samples[question.sample]);
     let grammars = questions.iter().map(grammar).collect();
     let order = Order {
-        model: &model,
+        policy: &policy,
         requests: &requests,
+        texts: &texts,
         sampling: &sampling,
         seed: context.seed(),
         grammars,
         unit: "rollouts",
     };
-    order.complete(context, |context, request, completions| {
+    order.complete(context, |context, request, answers| {
         let (question, tokens) = (&questions[request], requests[request].tokens.len());
         let sample = &samples[question.sample];
-        let rollouts = scored(&parameters.rewards, sample, completions.to_vec());
-        ended += rollouts.len();
-        reward += rollouts.iter().map(|rollout| rollout.reward.total).sum::<f64>();
+        let rewards: Vec<_> = answers.iter().map(|answer| score(&parameters.rewards, sample, &answer.text)).collect();
+        ended += answers.len();
+        reward += rewards.iter().map(|reward| reward.total).sum::<f64>();
         #[expect(clippy::cast_precision_loss, reason = "a count of rows")]
         context.metric("reward", ended as u64, reward / ended as f64);
-        let rows = rollouts.iter().enumerate();
-        groups[request] = rows.map(|(index, it)| it.row(sample, index, tokens, question.shown.is_some())).collect();
+        let rows = answers.iter().zip(&rewards).enumerate();
+        groups[request] = rows
+            .map(|(index, (answer, reward))| answer.row(sample, reward, index, tokens, question.shown.is_some()))
+            .collect();
     })?;
     let table: Vec<RolloutRow> = groups.into_iter().flatten().collect();
     let solved = table.chunks(parameters.group_size).filter(|group| group.iter().any(|row| row.correct)).count();

@@ -169,7 +169,8 @@ tables! {
         /// Length of the completion, end-of-turn token included.
         #[unit = "tokens"]
         completion_tokens: i32,
-        /// Log-probability of the completion under the sampling policy, summed over its tokens.
+        /// Log-probability of the completion under the sampling policy, summed over its tokens; from a server whatever it
+        /// reports, mostly at temperature 1, and NaN if it reports none.
         #[unit = "nats"]
         log_prob: f32,
         /// Reward part: the form of the output.

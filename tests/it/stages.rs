@@ -1,5 +1,8 @@
 //! Tests of `stages`: every kind run in-process on real small data.
 
+mod backend;
+mod backend_llama;
+mod backend_server;
 mod compare;
 mod evaluate;
 mod fetch;

@@ -1,30 +1,33 @@
 //! Completions of many prompts, told as they come and kept for an attempt that has to go on.
 
-use std::collections::BTreeSet;
-
-use serde::{Deserialize, Serialize};
-
 use crate::{
     base::Seed,
     lm::{
         LanguageModel,
-        sample::{Completion, Finish, Generation, PromptRequest, Sampling},
+        sample::{Generation, PromptRequest, Sampling},
     },
     stage::{
         StageCtx, StageError,
+        backend::{Answer, Heard, Wanted, ask},
         training::{
-            checkpoint::{self, State},
+            answers::Answers,
             pace::Pace,
+            policy::{Policy, Served},
             rollouts::BATCH,
         },
     },
-    tools::{Sample, Style, grammar},
 };
+
+/// The facts that an order says of a server.
+const MODEL_FACT: &str = "backend-model";
+const FINGERPRINT_FACT: &str = "backend-fingerprint";
 
 /// What is to be completed, and how.
 pub(in crate::stage) struct Order<'a> {
-    pub(in crate::stage) model: &'a LanguageModel,
+    pub(in crate::stage) policy: &'a Policy,
     pub(in crate::stage) requests: &'a [PromptRequest],
+    /// The requests' prompts as texts: what [`Policy::texts`] gives.
+    pub(in crate::stage) texts: &'a [String],
     pub(in crate::stage) sampling: &'a Sampling,
     pub(in crate::stage) seed: Seed,
     /// What the completions of each request are held to.
@@ -33,73 +36,71 @@ pub(in crate::stage) struct Order<'a> {
     pub(in crate::stage) unit: &'a str,
 }
 
-/// What completions are held to: the `constrain` parameter of a kind.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub(in crate::stage) enum Constrain {
-    /// Nothing.
-    None,
-    /// A list of calls of the sample's tools, in Python style.
-    Python,
-    /// A list of calls of the sample's tools, in JSON.
-    Json,
-}
-
-impl Constrain {
-    /// Returns the grammar for the answer to a sample.
-    pub(in crate::stage) fn grammar(self, sample: &Sample) -> Option<String> {
-        match self {
-            Self::None => None,
-            Self::Python => grammar::calls(&sample.tools, Style::Python),
-            Self::Json => grammar::calls(&sample.tools, Style::Json),
-        }
-    }
-}
-
-/// The completions of one request.
-struct Filled {
-    request: usize,
-    completions: Vec<Completion>,
-}
-
-/// A completion in a checkpoint, but for its log-probabilities, which follow as a tensor: the very bits.
-#[derive(Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct Kept {
-    request: usize,
-    tokens: Vec<u32>,
-    text: String,
-    stopped: bool,
+/// How far an order is.
+#[derive(Clone, Copy)]
+struct Done {
+    answers: usize,
+    tokens: usize,
 }
 
 impl Order<'_> {
-    /// Samples every completion and hands each request's to `sink` when the last of them has ended, in whatever order.
+    /// Gets every completion and hands each request's to `sink` when the last of them has ended, in whatever order.
     /// Goes on where a killed attempt of the same key left off.
     ///
     /// # Errors
-    /// [`StageError::Failed`] from the model, [`StageError::Io`] from the checkpoint.
+    /// [`StageError::Failed`] from the model or the server, [`StageError::Io`] from the checkpoint.
     pub(in crate::stage) fn complete(
         &self,
         context: &mut StageCtx,
-        mut sink: impl FnMut(&mut StageCtx, usize, &[Completion]),
+        mut sink: impl FnMut(&mut StageCtx, usize, &[Answer]),
     ) -> Result<(), StageError> {
-        let mut filled = load(context)?;
-        let total: usize = self.requests.iter().map(|request| request.count).sum();
-        let mut missing: Vec<usize> = (0..self.requests.len()).collect();
-        if !filled.is_empty() {
-            context.log(format!("{} of {} prompts were completed by an earlier attempt", filled.len(), missing.len()));
-            let known: BTreeSet<usize> = filled.iter().map(|known| known.request).collect();
-            missing.retain(|request| !known.contains(request));
+        let mut answers = Answers::load(context, self.requests)?;
+        let done = answers.iter().fold(Done { answers: 0, tokens: 0 }, |done, (_, _, answer)| Done {
+            answers: done.answers + 1,
+            tokens: done.tokens + answer.tokens,
+        });
+        if done.answers > 0 {
+            let total = self.total();
+            context.log(format!("{} of {total} {} were completed by an earlier attempt", done.answers, self.unit));
         }
-        let (mut done, mut tokens) = (0, 0);
-        for Filled { request, completions } in &filled {
-            done += completions.len();
-            tokens += completions.iter().map(|completion| completion.tokens.len()).sum::<usize>();
-            sink(context, *request, completions);
+        for request in 0..self.requests.len() {
+            if let Some(group) = answers.whole(request).filter(|group| !group.is_empty()) {
+                sink(context, request, &group);
+            }
         }
+        match self.policy {
+            Policy::Model(model) => self.sample(context, model, &mut answers, done, sink),
+            Policy::Server(_) if self.grammars.iter().any(Option::is_some) => Err(StageError::parameter(
+                "constrain",
+                "a server holds no completion to a grammar of ours: leave `backend` or `constrain` out",
+            )),
+            Policy::Server(served) => self.ask(context, served, &mut answers, done, sink),
+        }
+    }
+
+    fn total(&self) -> usize {
+        self.requests.iter().map(|request| request.count).sum()
+    }
+
+    fn tell(&self, context: &mut StageCtx, done: Done) {
+        context.progress_tokens(done.answers as u64, self.total() as u64, self.unit, done.tokens as u64);
+    }
+
+    /// Samples in this process.
+    fn sample(
+        &self,
+        context: &mut StageCtx,
+        model: &LanguageModel,
+        answers: &mut Answers,
+        before: Done,
+        mut sink: impl FnMut(&mut StageCtx, usize, &[Answer]),
+    ) -> Result<(), StageError> {
+        // Groups are whole or absent here.
+        let mut missing: Vec<usize> = answers.missing().into_iter().map(|(request, _)| request).collect();
+        missing.dedup();
         let requests: Vec<PromptRequest> = missing.iter().map(|request| self.requests[*request].clone()).collect();
         let failed = || StageError::failed(format!("sample {} (seed {})", self.unit, self.seed.0));
-        let generation = Generation::new(self.model, &requests, self.sampling, self.seed, BATCH).map_err(failed())?;
+        let generation = Generation::new(model, &requests, self.sampling, self.seed, BATCH).map_err(failed())?;
         let grammars: Vec<Option<String>> =
             missing.iter().map(|request| self.grammars.get(*request).cloned().flatten()).collect();
         let mut generation = generation.held_to(&grammars).map_err(failed())?;
@@ -107,49 +108,80 @@ impl Order<'_> {
         while let Some(step) = generation.step().map_err(failed())? {
             let brought = !step.ended.is_empty();
             for (request, completions) in step.ended {
-                sink(context, missing[request], &completions);
-                filled.push(Filled { request: missing[request], completions });
+                let group: Vec<Answer> = completions.iter().map(Answer::from).collect();
+                sink(context, missing[request], &group);
+                for (index, answer) in group.into_iter().enumerate() {
+                    answers.fill(missing[request], index, answer);
+                }
             }
             if step.progress.done > told {
                 told = step.progress.done;
-                let (done, tokens) = (done + told, tokens + step.progress.tokens);
-                context.progress_tokens(done as u64, total as u64, self.unit, tokens as u64);
+                let tokens = before.tokens + step.progress.tokens;
+                self.tell(context, Done { answers: before.answers + told, tokens });
             }
             if brought {
-                pace.keep(|| save(context, &filled))?;
+                pace.keep(|| answers.save(context))?;
             }
         }
         Ok(())
     }
-}
 
-fn save(context: &StageCtx, filled: &[Filled]) -> Result<(), StageError> {
-    let completions = || filled.iter().flat_map(|filled| filled.completions.iter().map(|it| (filled.request, it)));
-    let kept: Vec<Kept> = completions()
-        .map(|(request, completion)| Kept {
-            request,
-            tokens: completion.tokens.clone(),
-            text: completion.text.clone(),
-            stopped: completion.finish == Finish::Stop,
-        })
-        .collect();
-    let table = serde_json::to_vec(&kept).map_err(StageError::failed("write a checkpoint"))?;
-    let tensors: Vec<&[f32]> = completions().map(|(_, completion)| &*completion.log_probs).collect();
-    checkpoint::save(context.scratch(), &State { tables: &[table], tensors: &tensors, ..State::default() })
-}
-
-/// Returns what an earlier attempt has completed; nothing if its checkpoint is none of this kind.
-fn load(context: &StageCtx) -> Result<Vec<Filled>, StageError> {
-    let Some(found) = checkpoint::load(context.scratch())? else { return Ok(Vec::new()) };
-    let kept: Vec<Kept> = found.tables.first().and_then(|table| serde_json::from_slice(table).ok()).unwrap_or_default();
-    let mut filled: Vec<Filled> = Vec::new();
-    for (Kept { request, tokens, text, stopped }, log_probs) in kept.into_iter().zip(found.tensors) {
-        let finish = if stopped { Finish::Stop } else { Finish::Length };
-        let completion = Completion { tokens, log_probs, text, finish };
-        match filled.last_mut().filter(|last| last.request == request) {
-            Some(last) => last.completions.push(completion),
-            None => filled.push(Filled { request, completions: vec![completion] }),
+    /// Asks the server, and says what it says of itself as facts: a result that has to be made again is made by the same.
+    fn ask(
+        &self,
+        context: &mut StageCtx,
+        served: &Served,
+        answers: &mut Answers,
+        mut done: Done,
+        mut sink: impl FnMut(&mut StageCtx, usize, &[Answer]),
+    ) -> Result<(), StageError> {
+        let missing = answers.missing();
+        let wanted: Vec<Wanted> = missing
+            .iter()
+            .map(|&(request, index)| {
+                let PromptRequest { id, tokens, .. } = &self.requests[request];
+                Wanted { id, index, text: self.texts.get(request).map_or("", String::as_str), tokens }
+            })
+            .collect();
+        let at_once = served.backend.concurrency().min(wanted.len());
+        context.log(format!(
+            "asking {} for {} {}, {at_once} at once",
+            served.backend.endpoint(),
+            wanted.len(),
+            self.unit
+        ));
+        let mut pace = Pace::new();
+        let asked = ask(&served.backend, self.sampling, self.seed, &served.tokenizer, &wanted, |heard| {
+            let (place, answer) = match heard {
+                Heard::Note(note) => {
+                    context.log(note);
+                    return Ok(());
+                }
+                Heard::Answer { wanted, answer, model, fingerprint } => {
+                    answers.about.models.extend(model);
+                    answers.about.fingerprints.extend(fingerprint);
+                    (wanted, answer)
+                }
+            };
+            let (request, index) = missing[place];
+            done = Done { answers: done.answers + 1, tokens: done.tokens + answer.tokens };
+            if let Some(group) = answers.fill(request, index, answer) {
+                sink(context, request, &group);
+            }
+            pace.keep(|| answers.save(context))?;
+            self.tell(context, done);
+            Ok(())
+        });
+        if asked.is_err() {
+            // What was paid for is kept for the next attempt. If that fails too, the first error is the one to know.
+            answers.save(context).ok();
         }
+        asked?;
+        for (fact, names) in [(MODEL_FACT, &answers.about.models), (FINGERPRINT_FACT, &answers.about.fingerprints)] {
+            if !names.is_empty() {
+                context.fact(fact, names.iter().map(String::as_str).collect::<Vec<_>>().join(", "));
+            }
+        }
+        Ok(())
     }
-    Ok(filled)
 }

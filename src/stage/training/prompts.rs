@@ -34,22 +34,31 @@ impl Prompter {
         self.template.render(sample).map_err(StageError::failed("render a prompt"))
     }
 
-    /// Returns the prompt as tokens, up to where the assistant is to go on.
+    /// Returns the prompt as text, by the model's chat template, up to where the assistant is to go on.
+    pub(in crate::stage) fn text(
+        &self,
+        sample: &Sample,
+        demonstrated: bool,
+        tokenizer: &Tokenizer,
+    ) -> Result<String, StageError> {
+        let messages: Vec<ChatMessage> = self
+            .messages(sample, demonstrated)?
+            .into_iter()
+            .map(|message| ChatMessage::new(message.role, message.content))
+            .collect();
+        tokenizer
+            .render_chat(&messages, true)
+            .map_err(StageError::failed(format!("render the chat of sample `{}`", sample.id)))
+    }
+
+    /// Returns the prompt as tokens.
     pub(in crate::stage) fn tokens(
         &self,
         sample: &Sample,
         demonstrated: bool,
         tokenizer: &Tokenizer,
     ) -> Result<Vec<u32>, StageError> {
-        let messages: Vec<ChatMessage> = self
-            .messages(sample, demonstrated)?
-            .into_iter()
-            .map(|message| ChatMessage::new(message.role, message.content))
-            .collect();
-        let text = tokenizer
-            .render_chat(&messages, true)
-            .map_err(StageError::failed(format!("render the chat of sample `{}`", sample.id)))?;
-        encode(tokenizer, &text)
+        encode(tokenizer, &self.text(sample, demonstrated, tokenizer)?)
     }
 }
 

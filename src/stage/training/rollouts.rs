@@ -2,6 +2,7 @@
 
 use crate::{
     lm::sample::Completion,
+    stage::backend::Answer,
     table::RolloutRow,
     tools::{
         Sample,
@@ -29,6 +30,19 @@ pub(in crate::stage) fn scored(spec: &RewardSpec, sample: &Sample, completions: 
 
 impl Rollout {
     /// Returns the row of the table.
+    pub(in crate::stage) fn row(
+        &self,
+        sample: &Sample,
+        index: usize,
+        prompt_tokens: usize,
+        demonstrated: bool,
+    ) -> RolloutRow {
+        Answer::from(&self.completion).row(sample, &self.reward, index, prompt_tokens, demonstrated)
+    }
+}
+
+impl Answer {
+    /// Returns the row of the table.
     #[expect(
         clippy::cast_possible_truncation,
         clippy::cast_possible_wrap,
@@ -37,25 +51,25 @@ impl Rollout {
     pub(in crate::stage) fn row(
         &self,
         sample: &Sample,
+        reward: &RewardParts,
         index: usize,
         prompt_tokens: usize,
         demonstrated: bool,
     ) -> RolloutRow {
-        let log_prob: f64 = self.completion.log_probs.iter().map(|value| f64::from(*value)).sum();
         RolloutRow {
             sample_id: sample.id.clone(),
             rollout_index: index as i32,
-            completion: self.completion.text.clone(),
-            finish: self.completion.finish.as_str().to_owned(),
+            completion: self.text.clone(),
+            finish: self.finish.as_str().to_owned(),
             prompt_tokens: prompt_tokens as i32,
-            completion_tokens: self.completion.tokens.len() as i32,
-            log_prob: log_prob as f32,
-            format: self.reward.format as f32,
-            correctness: self.reward.correctness as f32,
-            execution: self.reward.execution as f32,
-            bonus: self.reward.bonus as f32,
-            reward: self.reward.total as f32,
-            correct: self.reward.correct,
+            completion_tokens: self.tokens as i32,
+            log_prob: self.log_prob,
+            format: reward.format as f32,
+            correctness: reward.correctness as f32,
+            execution: reward.execution as f32,
+            bonus: reward.bonus as f32,
+            reward: reward.total as f32,
+            correct: reward.correct,
             demonstrated,
         }
     }

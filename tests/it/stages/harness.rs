@@ -168,6 +168,12 @@ impl StageRun {
         self
     }
 
+    /// Runs the stage, which must fail, and returns the message with its causes. What it left in its scratch folder is
+    /// there for the next attempt.
+    pub fn fails_once(&self) -> String {
+        self.attempt(|_| ()).expect_err("the stage ended well").full_message()
+    }
+
     /// Runs the stage, which must fail, and returns the message with its causes. The temporary folder is written `TMP`.
     pub fn fails(self) -> String {
         let folder = utf8(self.folder.path());
