@@ -10,6 +10,7 @@ mod config;
 mod error;
 mod folder;
 pub mod gguf;
+pub mod lora;
 mod model;
 mod native;
 mod random;

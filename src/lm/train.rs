@@ -1,5 +1,8 @@
 //! Training: log-probabilities of completions, gradients through them, AdamW.
 //!
+//! A model with an adapter ([`LanguageModel::adapt`]) trains that alone: its weights stay as they are, bit for bit, and no
+//! gradient or moment of theirs is computed or kept.
+//!
 //! What the loss is, is the caller's business: it gets the log-probabilities and entropies of a few groups and gives back
 //! the derivatives of its loss. A group's prompt is computed once, however many completions follow it. Nothing here depends
 //! on the number of threads: same groups, same bits.
@@ -80,7 +83,7 @@ impl Trainer {
     /// # Errors
     /// [`LmError::Config`] or [`LmError::Layout`] if the model's parts do not fit.
     pub fn new(model: LanguageModel, optimizer: AdamW) -> Result<Self, LmError> {
-        let engine = Engine::new(&model.config, &model.weights, optimizer, Self::DEFAULT_ROWS)?;
+        let engine = Engine::new(&model.config, (&model).into(), optimizer, Self::DEFAULT_ROWS)?;
         Ok(Self { model, engine })
     }
 
@@ -126,7 +129,7 @@ impl Trainer {
     /// [`LmError::Request`] for an empty prompt, [`LmError::TokenOutOfRange`], [`LmError::TooLong`],
     /// [`LmError::NotFinite`].
     pub fn score(&mut self, groups: &[PromptGroup]) -> Result<Vec<TokenScores>, LmError> {
-        self.engine.score(&self.model.weights, groups)
+        self.engine.score((&self.model).into(), groups)
     }
 
     /// Adds the gradients of a loss to those accumulated since the last [`Trainer::step`].
@@ -143,16 +146,16 @@ impl Trainer {
         groups: &[PromptGroup],
         loss: &mut Loss<'_, E>,
     ) -> Result<Accumulated, E> {
-        self.engine.accumulate(&self.model.weights, groups, loss)
+        self.engine.accumulate((&self.model).into(), groups, loss)
     }
 
-    /// Clips the accumulated gradients to the global norm `max_norm` (if there is one), updates the weights with learning
-    /// rate `lr`, and forgets the gradients.
+    /// Clips the accumulated gradients to the global norm `max_norm` (if there is one), updates the trained parameters with
+    /// learning rate `lr`, and forgets the gradients.
     ///
     /// # Errors
-    /// [`LmError::NotFinite`] if the norm is; the weights are then unchanged.
+    /// [`LmError::NotFinite`] if the norm is; the parameters are then unchanged.
     pub fn step(&mut self, lr: f64, max_norm: Option<f64>) -> Result<StepReport, LmError> {
-        let grad_norm = self.engine.step(&mut self.model.weights, lr, max_norm)?;
+        let grad_norm = self.engine.step(self.model.trained_mut(), lr, max_norm)?;
         Ok(StepReport { grad_norm })
     }
 
@@ -161,9 +164,10 @@ impl Trainer {
         self.engine.discard();
     }
 
-    /// Returns the accumulated gradient of the parameter called `name`, row-major like the parameter.
+    /// Returns the accumulated gradient of the trained parameter called `name`, row-major like the parameter; `None` for one
+    /// that is not trained.
     pub fn gradient(&self, name: &str) -> Option<&[f32]> {
-        let slot = self.model.weights.parameters.iter().position(|parameter| parameter.name == name)?;
+        let slot = self.model.trained().iter().position(|parameter| parameter.name == name)?;
         Some(self.engine.gradient(slot))
     }
 
@@ -177,6 +181,6 @@ impl Trainer {
     /// # Errors
     /// [`LmError::Layout`] if the state's sizes are not the model's.
     pub fn restore(&mut self, state: &OptimizerState) -> Result<(), LmError> {
-        self.engine.restore(&self.model.weights, state)
+        self.engine.restore(self.model.trained(), state)
     }
 }

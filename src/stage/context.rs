@@ -208,6 +208,11 @@ impl<'a> StageCtx<'a> {
         Ok(&self.slot(port)?.path)
     }
 
+    /// Returns whether an output is asked for.
+    pub fn has_output(&self, port: &str) -> bool {
+        self.request.outputs.contains_key(port)
+    }
+
     /// Writes an output table.
     ///
     /// # Errors

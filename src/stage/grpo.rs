@@ -18,7 +18,7 @@ use crate::{
         StageCtx, StageError,
         training::{
             self,
-            learner::{self, Learner, StepError},
+            learner::{self, Learner, Method, StepError},
             order,
             prompts::{Room, questions},
         },
@@ -47,7 +47,9 @@ fn train(context: &mut StageCtx, settings: &Settings) -> Result<(), StageError> 
     let steps = order::steps(seed, questions.len(), settings.prompts_per_step, settings.length);
     let course = Course { settings, samples: &samples, questions: &questions, steps: &steps, seed };
 
-    let (mut learner, tables) = Learner::new(context, model, settings.optimizer, settings.sampling.temperature)?;
+    let (optimizer, temperature) = (settings.optimizer, settings.sampling.temperature);
+    let method = Method { optimizer, temperature, lora: learner::lora(context)?, seed };
+    let (mut learner, tables) = Learner::new(context, model, &method)?;
     let mut metrics: Vec<MetricRow> = learner::rows(&tables, 0)?;
     let mut rollouts: Vec<RolloutRow> = learner::rows(&tables, 1)?;
     // How many rollouts each sample has had.

@@ -3,7 +3,7 @@
 //! The loss of a step is the mean negative log-probability of its answers' tokens, the end of the turn included and prompts
 //! not: every token of the step weighs the same.
 
-use serde::Deserialize;
+use serde::{Deserialize, de::IgnoredAny};
 
 use crate::{
     lm::{
@@ -15,7 +15,7 @@ use crate::{
         StageCtx, StageError,
         training::{
             self,
-            learner::{self, Learner, StepError},
+            learner::{self, Learner, Method, StepError},
             order::{self, Length, Turn},
             prompts::{LongPrompts, Question, Room, answer_tokens, end_of_turn, questions},
         },
@@ -43,6 +43,9 @@ struct Parameters {
     beta2: f64,
     epsilon: f64,
     long_prompts: LongPrompts,
+    /// Read by [`learner::lora`], which names it when it is wrong.
+    #[serde(rename = "lora")]
+    _lora: Option<IgnoredAny>,
 }
 
 #[derive(Clone, Copy, Deserialize)]
@@ -81,7 +84,8 @@ fn train(context: &mut StageCtx, parameters: &Parameters) -> Result<(), StageErr
         weight_decay: parameters.weight_decay,
     };
 
-    let (mut learner, tables) = Learner::new(context, model, optimizer, 1.0)?;
+    let method = Method { optimizer, temperature: 1.0, lora: learner::lora(context)?, seed: context.seed() };
+    let (mut learner, tables) = Learner::new(context, model, &method)?;
     let mut metrics: Vec<MetricRow> = learner::rows(&tables, 0)?;
     while learner.steps < steps.len() {
         let lr = rate.at(u32::try_from(learner.steps).unwrap_or(u32::MAX));

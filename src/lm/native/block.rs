@@ -6,12 +6,13 @@
 use crate::lm::Weights;
 use crate::lm::native::attention;
 use crate::lm::native::buffer::Buffer;
+use crate::lm::native::gradients::{Gradients, MapScratch, Maps};
 use crate::lm::native::layout::Layout;
 use crate::lm::native::math;
-use crate::lm::native::matmul::{Into, Matrix, Packed, multiply};
+use crate::lm::native::matmul::Into;
 use crate::lm::native::shape::{Angles, LayerSlots, Shape};
 use crate::lm::native::threads::{Shared, Threads};
-use crate::lm::native::weights::{Linears, matrix};
+use crate::lm::native::weights::{Linears, Parameters};
 
 /// Rows in one task of row-wise work. Part of the order of the norms' weight gradients.
 const ROWS: usize = 64;
@@ -96,7 +97,7 @@ pub(super) struct Scratch {
     /// `(rows, query)`, where heads are normalised: the gradient of queries or keys before that.
     raw: Buffer,
     partial: Buffer,
-    packed: Packed,
+    maps: MapScratch,
 }
 
 impl Scratch {
@@ -177,7 +178,8 @@ impl Norm<'_> {
         });
     }
 
-    /// Adds to `gradient` (of the norm's input) and to `weight_gradient`, given the gradient of the normalised rows.
+    /// Adds to `gradient` (of the norm's input) and, unless the norm is frozen, to `weight_gradient`, given the gradient of
+    /// the normalised rows.
     #[expect(clippy::too_many_arguments)]
     pub(super) fn backward(
         &self,
@@ -187,7 +189,7 @@ impl Norm<'_> {
         rstd: &[f32],
         partial: &mut Buffer,
         gradient: &mut [f32],
-        weight_gradient: &mut [f32],
+        weight_gradient: Option<&mut [f32]>,
     ) {
         let width = self.weight.len();
         let blocks = self.rows.div_ceil(ROWS);
@@ -218,6 +220,7 @@ impl Norm<'_> {
                 }
             }
         });
+        let Some(weight_gradient) = weight_gradient else { return };
         for part in partial.chunks_exact(width) {
             for (sum, part) in weight_gradient.iter_mut().zip(part) {
                 *sum += part;
@@ -295,56 +298,38 @@ impl Block<'_> {
         linears.apply(threads, slots.down, &scratch.activated, rows, &mut scratch.delta);
     }
 
-    /// Turns `gradient`, of the layer's output, into that of its input, and adds to the parameters' gradients. What
-    /// forward saved is used up.
+    /// Turns `gradient`, of the layer's output, into that of its input, and adds to the trained parameters' gradients.
+    /// What forward saved is used up.
     pub(super) fn backward(
         &self,
-        weights: &Weights,
+        parameters: Parameters,
         layout: &Layout,
         saved: &mut Saved,
         scratch: &mut Scratch,
         gradient: &mut [f32],
-        gradients: &mut [Buffer],
+        gradients: &mut Gradients,
     ) {
         let (rows, threads, shape, slots) = (self.rows(), self.threads, self.shape, self.slots);
-        let (hidden, inner) = (shape.hidden, shape.inner);
-        let Scratch { normed, delta, activated, queries, keys, values, attended, raw, partial, packed } = scratch;
+        let weights = parameters.weights;
+        let Scratch { normed, delta, activated, queries, keys, values, attended, raw, partial, maps } = scratch;
+        let mut maps = Maps { threads, rows, parameters, scratch: maps };
 
         // MLP half.
-        let mut back = |slot: usize, upstream: &[f32], into: Into, target: &mut [f32]| {
-            let weight = matrix(&weights.parameters[slot]);
-            let (out, width) = (weights.parameters[slot].shape[0], weights.parameters[slot].shape[1]);
-            packed.pack(threads, weight);
-            multiply(threads, into, Matrix::new(&upstream[..rows * out], rows, out), packed.panels(), target, width);
-        };
-        back(slots.down, gradient, Into::Replace, activated);
+        maps.pull(slots.down, gradient, Into::Replace, activated);
         self.activate_backward(activated, &mut saved.gate, &mut saved.up);
-        back(slots.gate, &saved.gate, Into::Replace, delta);
-        back(slots.up, &saved.up, Into::Accumulate, delta);
-        // The input of a linear map is packed once for all maps that share it.
-        let learn =
-            |packed: &mut Packed, gradients: &mut [Buffer], slot: usize, upstream: &[f32], out: usize, width: usize| {
-                let upstream = Matrix::new(&upstream[..rows * out], rows, out).transposed();
-                multiply(threads, Into::Accumulate, upstream, packed.panels(), &mut gradients[slot], width);
-            };
-        packed.pack(threads, Matrix::new(&activated[..rows * inner], rows, inner));
-        learn(packed, gradients, slots.down, gradient, hidden, inner);
+        maps.pull(slots.gate, &saved.gate, Into::Replace, delta);
+        maps.pull(slots.up, &saved.up, Into::Accumulate, delta);
+        maps.learn(gradients, activated, &[(slots.down, &*gradient)]);
         let norm = self.norm(weights, slots.mlp_norm);
-        norm.again(threads, &saved.middle, &saved.middle_rstd, normed);
-        packed.pack(threads, Matrix::new(&normed[..rows * hidden], rows, hidden));
-        learn(packed, gradients, slots.gate, &saved.gate, inner, hidden);
-        learn(packed, gradients, slots.up, &saved.up, inner, hidden);
-        let slot = &mut gradients[slots.mlp_norm];
+        if gradients.learn(&[slots.gate, slots.up]) {
+            norm.again(threads, &saved.middle, &saved.middle_rstd, normed);
+            maps.learn(gradients, normed, &[(slots.gate, &*saved.gate), (slots.up, &*saved.up)]);
+        }
+        let slot = gradients.whole(slots.mlp_norm);
         norm.backward(threads, delta, &saved.middle, &saved.middle_rstd, partial, gradient, slot);
 
         // Attention half.
-        let mut back = |slot: usize, upstream: &[f32], into: Into, target: &mut [f32]| {
-            let weight = matrix(&weights.parameters[slot]);
-            let (out, width) = (weights.parameters[slot].shape[0], weights.parameters[slot].shape[1]);
-            packed.pack(threads, weight);
-            multiply(threads, into, Matrix::new(&upstream[..rows * out], rows, out), packed.panels(), target, width);
-        };
-        back(slots.output, gradient, Into::Replace, attended);
+        maps.pull(slots.output, gradient, Into::Replace, attended);
         attention::backward(
             threads,
             shape,
@@ -371,29 +356,31 @@ impl Block<'_> {
                 let length = rows * heads * shape.head;
                 let norm = self.head_norm(weights, slots[part], heads);
                 raw[..length].fill(0.0);
-                let slot = &mut gradients[slots[part]];
+                let slot = gradients.whole(slots[part]);
                 norm.backward(threads, upstream, inputs[part], rstds[part], partial, raw, slot);
                 upstream[..length].copy_from_slice(&raw[..length]);
             }
         }
         if let Some(slots) = slots.biases {
             for (slot, upstream) in slots.into_iter().zip([&*queries, &*keys, &*values]) {
-                let width = weights.parameters[slot].data.len();
-                self.sum_rows(upstream, width, partial, &mut gradients[slot]);
+                if let Some(gradient) = gradients.whole(slot) {
+                    let width = weights.parameters[slot].data.len();
+                    self.sum_rows(upstream, width, partial, gradient);
+                }
             }
         }
-        back(slots.query, queries, Into::Replace, delta);
-        back(slots.key, keys, Into::Accumulate, delta);
-        back(slots.value, values, Into::Accumulate, delta);
-        packed.pack(threads, Matrix::new(&saved.attended[..rows * shape.query()], rows, shape.query()));
-        learn(packed, gradients, slots.output, gradient, hidden, shape.query());
+        maps.pull(slots.query, queries, Into::Replace, delta);
+        maps.pull(slots.key, keys, Into::Accumulate, delta);
+        maps.pull(slots.value, values, Into::Accumulate, delta);
+        maps.learn(gradients, &saved.attended, &[(slots.output, &*gradient)]);
         let norm = self.norm(weights, slots.attention_norm);
-        norm.again(threads, &saved.input, &saved.input_rstd, normed);
-        packed.pack(threads, Matrix::new(&normed[..rows * hidden], rows, hidden));
-        learn(packed, gradients, slots.query, queries, shape.query(), hidden);
-        learn(packed, gradients, slots.key, keys, shape.key(), hidden);
-        learn(packed, gradients, slots.value, values, shape.key(), hidden);
-        let slot = &mut gradients[slots.attention_norm];
+        if gradients.learn(&[slots.query, slots.key, slots.value]) {
+            norm.again(threads, &saved.input, &saved.input_rstd, normed);
+            let shared: [(usize, &[f32]); 3] =
+                [(slots.query, &**queries), (slots.key, &**keys), (slots.value, &**values)];
+            maps.learn(gradients, normed, &shared);
+        }
+        let slot = gradients.whole(slots.attention_norm);
         norm.backward(threads, delta, &saved.input, &saved.input_rstd, partial, gradient, slot);
     }
 

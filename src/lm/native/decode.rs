@@ -13,9 +13,9 @@ use crate::lm::native::matmul::{Into, Matrix, multiply};
 use crate::lm::native::pass::{embed, sharpen, sharpness};
 use crate::lm::native::shape::{Angles, Plan, Shape};
 use crate::lm::native::threads::Threads;
-use crate::lm::native::weights::{Linears, Prepared};
+use crate::lm::native::weights::{Linears, Parameters, Prepared};
 use crate::lm::train::PromptGroup;
-use crate::lm::{Config, LmError, Weights};
+use crate::lm::{Config, LmError};
 
 /// A prompt that the model has read.
 pub(crate) struct Prompt {
@@ -73,14 +73,14 @@ thread_local! {
 }
 
 impl<'a> Decoder<'a> {
-    /// Prepares the weights for the threads of the current rayon pool; all logits will be those at `temperature`.
+    /// Prepares weights and adapter for the threads of the current rayon pool; all logits will be those at `temperature`.
     ///
     /// # Errors
     /// [`LmError::Config`] or [`LmError::Layout`] if weights and configuration do not fit.
-    pub(crate) fn new(config: &Config, weights: &'a Weights, temperature: f32) -> Result<Self, LmError> {
-        let plan = Plan::new(config, weights)?;
+    pub(crate) fn new(config: &Config, parameters: Parameters<'a>, temperature: f32) -> Result<Self, LmError> {
+        let plan = Plan::new(config, parameters)?;
         let threads = Threads::current();
-        let weights = Prepared::new(threads, &plan, weights);
+        let weights = Prepared::new(threads, &plan, parameters);
         Ok(Self {
             plan,
             threads,

@@ -128,7 +128,8 @@ impl Head {
         }
     }
 
-    /// After [`Head::forward`] of the same rows: adds to `weight_gradient` and replaces `hidden_gradient`.
+    /// After [`Head::forward`] of the same rows: adds to `weight_gradient`, unless the weights are frozen, and replaces
+    /// `hidden_gradient`.
     #[expect(clippy::too_many_arguments)]
     pub(super) fn backward(
         &mut self,
@@ -138,7 +139,7 @@ impl Head {
         rows: usize,
         targets: &[Target],
         upstream: Upstream,
-        weight_gradient: &mut [f32],
+        mut weight_gradient: Option<&mut [f32]>,
         hidden_gradient: &mut [f32],
     ) {
         let width = weights.hidden;
@@ -146,7 +147,9 @@ impl Head {
         if !self.kept {
             self.packed.pack(threads, hidden.transposed());
         }
-        self.upright.pack(threads, hidden);
+        if weight_gradient.is_some() {
+            self.upright.pack(threads, hidden);
+        }
         self.sort(targets);
         self.pull.reserve(rows);
         self.spread.reserve(rows);
@@ -189,8 +192,10 @@ impl Head {
                 next += 1;
             }
             let slopes = Matrix::new(tile_logits, tokens, rows);
-            let gradient = &mut weight_gradient[first * width..(first + tokens) * width];
-            multiply(threads, Into::Accumulate, slopes, self.upright.panels(), gradient, width);
+            if let Some(gradient) = &mut weight_gradient {
+                let gradient = &mut gradient[first * width..(first + tokens) * width];
+                multiply(threads, Into::Accumulate, slopes, self.upright.panels(), gradient, width);
+            }
             let tile = &weights.weights[first * width..(first + tokens) * width];
             self.tile_weights.pack(threads, Matrix::new(tile, tokens, width));
             let into = if first == 0 { Into::Replace } else { Into::Accumulate };

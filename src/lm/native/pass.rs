@@ -1,15 +1,16 @@
 //! The whole decoder over a batch: embedding, layers, final norm and head, forward and backward.
 
-use crate::lm::Weights;
 use crate::lm::native::attention;
 use crate::lm::native::block::{Block, Norm, Saved, Scratch};
 use crate::lm::native::buffer::Buffer;
+use crate::lm::native::gradients::Gradients;
 use crate::lm::native::head::{Head, Unembedding, Upstream};
 use crate::lm::native::layout::Layout;
+use crate::lm::native::low_rank::LowRank;
 use crate::lm::native::matmul::Packed;
 use crate::lm::native::shape::{Angles, Plan};
 use crate::lm::native::threads::Threads;
-use crate::lm::native::weights::Fresh;
+use crate::lm::native::weights::{Fresh, Parameters};
 
 /// The reused memory of forward and backward passes.
 pub(super) struct Pass {
@@ -20,6 +21,7 @@ pub(super) struct Pass {
     head: Head,
     angles: Angles,
     packed: Packed,
+    low_rank: LowRank,
     /// The middle of the layer before, where only one is kept.
     previous: Buffer,
     /// Input of the final norm, head rows only: `(head rows, hidden)`.
@@ -43,6 +45,7 @@ impl Pass {
             head: Head::default(),
             angles: Angles::default(),
             packed: Packed::default(),
+            low_rank: LowRank::default(),
             previous: Buffer::default(),
             last: Buffer::default(),
             last_rstd: Buffer::default(),
@@ -61,14 +64,22 @@ impl Pass {
 
     /// Computes the log-probabilities of the layout's targets and the entropies of its head rows. With `keep`, leaves
     /// behind what [`Pass::backward`] needs.
-    pub(super) fn forward(&mut self, threads: Threads, plan: &Plan, weights: &Weights, layout: &Layout, keep: bool) {
+    pub(super) fn forward(
+        &mut self,
+        threads: Threads,
+        plan: &Plan,
+        parameters: Parameters,
+        layout: &Layout,
+        keep: bool,
+    ) {
+        let weights = parameters.weights;
         let (shape, rows) = (&plan.shape, layout.rows());
         let hidden = shape.hidden;
         let last_position = layout.positions.iter().max().copied().unwrap_or(0);
         self.angles.cover(plan, last_position + 1);
         self.saved.resize_with(if keep { plan.layers.len() } else { 1 }.max(self.saved.len()), Saved::default);
         self.scratch.reserve(shape, rows, keep);
-        let mut linears = Fresh { weights, packed: &mut self.packed };
+        let mut linears = Fresh { parameters, packed: &mut self.packed, low_rank: &mut self.low_rank };
         for (layer, slots) in plan.layers.iter().enumerate() {
             let (before, current) = self.saved.split_at_mut(if keep { layer } else { 0 });
             let saved = &mut current[0];
@@ -114,7 +125,7 @@ impl Pass {
         let norm = Norm { weight: &weights.parameters[plan.norm].data, epsilon: shape.epsilon, rows: count };
         norm.forward(threads, &self.last, None, &mut [], &mut self.normed, &mut self.last_rstd);
         sharpen(&mut self.normed[..count * hidden], self.sharpness);
-        self.head.forward(threads, unembedding(plan, weights), &self.normed, count, &layout.targets, keep);
+        self.head.forward(threads, unembedding(plan, parameters), &self.normed, count, &layout.targets, keep);
     }
 
     /// Log-probabilities of the targets, in nats, after [`Pass::forward`].
@@ -154,17 +165,19 @@ impl Pass {
         kept
     }
 
-    /// Adds to `gradients` (one buffer per parameter), given the gradients of the targets of `layout`, whose forward pass
+    /// Adds to `gradients` (one buffer per trained parameter), given the gradients of the targets of `layout`, whose forward pass
     /// kept everything. What it kept is used up.
     pub(super) fn backward(
         &mut self,
         threads: Threads,
         plan: &Plan,
-        weights: &Weights,
+        parameters: Parameters,
         layout: &Layout,
         upstream: Upstream,
         gradients: &mut [Buffer],
     ) {
+        let weights = parameters.weights;
+        let mut gradients = Gradients::new(parameters, gradients);
         let (shape, rows, count) = (&plan.shape, layout.rows(), layout.head_rows.len());
         let hidden = shape.hidden;
         for buffer in [&mut self.normed_gradient, &mut self.last_gradient] {
@@ -173,12 +186,12 @@ impl Pass {
         self.gradient.reserve(rows * hidden);
         self.head.backward(
             threads,
-            unembedding(plan, weights),
+            unembedding(plan, parameters),
             &self.normed,
             count,
             &layout.targets,
             upstream,
-            &mut gradients[plan.unembedding],
+            gradients.whole(plan.unembedding),
             &mut self.normed_gradient,
         );
         sharpen(&mut self.normed_gradient[..count * hidden], self.sharpness);
@@ -191,7 +204,7 @@ impl Pass {
             &self.last_rstd,
             &mut self.partial,
             &mut self.last_gradient,
-            &mut gradients[plan.norm],
+            gradients.whole(plan.norm),
         );
         self.gradient[..rows * hidden].fill(0.0);
         for (from, row) in self.last_gradient.chunks_exact(hidden).zip(&layout.head_rows) {
@@ -200,10 +213,10 @@ impl Pass {
         for (layer, slots) in plan.layers.iter().enumerate().rev() {
             let block = Block { threads, shape, slots, angles: &self.angles, positions: &layout.positions };
             let saved = &mut self.saved[layer];
-            block.backward(weights, layout, saved, &mut self.scratch, &mut self.gradient, gradients);
+            block.backward(parameters, layout, saved, &mut self.scratch, &mut self.gradient, &mut gradients);
         }
         // Rows of equal tokens add up in the order of the rows.
-        let embedding = &mut gradients[plan.embedding];
+        let Some(embedding) = gradients.whole(plan.embedding) else { return };
         for (from, token) in self.gradient.chunks_exact(hidden).zip(&layout.tokens) {
             let begin = *token as usize * hidden;
             for (to, from) in embedding[begin..begin + hidden].iter_mut().zip(from) {
@@ -233,7 +246,7 @@ pub(super) fn embed(embedding: &[f32], tokens: &[u32], hidden: usize, rows: &mut
     }
 }
 
-fn unembedding<'a>(plan: &Plan, weights: &'a Weights) -> Unembedding<'a> {
+fn unembedding<'a>(plan: &Plan, parameters: Parameters<'a>) -> Unembedding<'a> {
     let (vocabulary, hidden) = (plan.shape.vocabulary, plan.shape.hidden);
-    Unembedding { weights: &weights.parameters[plan.unembedding].data, vocabulary, hidden }
+    Unembedding { weights: &parameters.weights.parameters[plan.unembedding].data, vocabulary, hidden }
 }

@@ -1,7 +1,8 @@
 //! The sizes of a decoder, where its parameters are, and the angles of its positions.
 
 use crate::lm::native::buffer::Buffer;
-use crate::lm::{Config, LmError, Weights};
+use crate::lm::native::weights::Parameters;
+use crate::lm::{Config, LmError};
 
 /// The sizes that the kernels need.
 #[derive(Clone, Copy, Debug)]
@@ -72,10 +73,12 @@ impl Plan {
     /// Finds the parameters by name and checks their shapes.
     ///
     /// # Errors
-    /// [`LmError::Layout`] if the weights are not those of the configuration.
-    pub(crate) fn new(config: &Config, weights: &Weights) -> Result<Self, LmError> {
+    /// [`LmError::Layout`] if the weights, or those of the adapter, are not those of the configuration.
+    pub(crate) fn new(config: &Config, parameters: Parameters) -> Result<Self, LmError> {
+        let Parameters { weights, adapter } = parameters;
         config.check("the model's configuration")?;
         weights.check(config)?;
+        adapter.map_or(Ok(()), |adapter| adapter.check(config))?;
         let find = |name: &str| {
             weights.parameters.iter().position(|parameter| parameter.name == name).ok_or_else(|| LmError::Layout {
                 parameter: name.to_owned(),

@@ -1,6 +1,6 @@
 //! The parameters of `grpo`: as they are written, and checked.
 
-use serde::Deserialize;
+use serde::{Deserialize, de::IgnoredAny};
 
 use crate::{
     lm::{sample::Sampling, train::AdamW},
@@ -54,6 +54,9 @@ pub(super) struct Parameters {
     demonstration_keep_first: f64,
     demonstration_keep_last: f64,
     long_prompts: LongPrompts,
+    /// Read by [`crate::stage::training::learner::lora`], which names it when it is wrong.
+    #[serde(rename = "lora")]
+    _lora: Option<IgnoredAny>,
 }
 
 /// What the stage works with.
