@@ -99,6 +99,13 @@ impl StageRun {
         self
     }
 
+    /// Asks for an output that the manifest does not name.
+    pub fn output(mut self, port: &str, artifact_type: ArtifactType) -> Self {
+        let path = utf8(self.folder.path()).join("out").join(artifact_type.file_name(port));
+        self.request.outputs.insert(port.to_owned(), OutputSlot { artifact_type, path });
+        self
+    }
+
     /// Sets the seed.
     pub fn seed(mut self, seed: u64) -> Self {
         self.request.seed = Seed(seed);
