@@ -62,6 +62,11 @@ impl<'a> StageCtx<'a> {
         self.request.threads.max(1)
     }
 
+    /// Returns the memory that the stage asked for, in GB (10⁹ bytes), if somebody counts. Results must not depend on it.
+    pub fn memory_gb(&self) -> Option<f64> {
+        self.request.memory_gb
+    }
+
     /// Returns all parameters as one struct, which should be `deny_unknown_fields` and `kebab-case`. `file` parameters
     /// are not among them, and `source` parameters only where they are no paths.
     ///

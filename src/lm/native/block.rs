@@ -58,6 +58,24 @@ impl Saved {
         }
     }
 
+    /// Floats for each row.
+    pub(super) fn width(shape: &Shape) -> usize {
+        Self::default().parts(shape).iter().map(|(_, width)| width).sum()
+    }
+
+    /// Lets every row look at those before it in its sequence.
+    pub(super) fn attend(&mut self, threads: Threads, shape: &Shape, layout: &Layout) {
+        let pass = attention::Forward {
+            queries: &self.queries,
+            keys: &self.keys,
+            values: &self.values,
+            output: &mut self.attended,
+            largest: &mut self.largest,
+            inverse: &mut self.inverse,
+        };
+        attention::forward(threads, shape, layout, pass);
+    }
+
     fn parts(&mut self, shape: &Shape) -> [(&mut Buffer, usize); 16] {
         let norms = usize::from(shape.has_head_norms);
         [
@@ -103,16 +121,28 @@ pub(super) struct Scratch {
 impl Scratch {
     /// Makes room for `rows` rows; the backward pass needs more.
     pub(super) fn reserve(&mut self, shape: &Shape, rows: usize, backward: bool) {
-        self.normed.reserve(rows * shape.hidden);
-        self.delta.reserve(rows * shape.hidden);
-        self.activated.reserve(rows * shape.inner);
-        if backward {
-            self.queries.reserve(rows * shape.query());
-            self.attended.reserve(rows * shape.query());
-            self.keys.reserve(rows * shape.key());
-            self.values.reserve(rows * shape.key());
-            self.raw.reserve(usize::from(shape.has_head_norms) * rows * shape.query());
+        for (buffer, width) in self.parts(shape).into_iter().take(if backward { 8 } else { 3 }) {
+            buffer.reserve(rows * width);
         }
+    }
+
+    /// Floats for each row.
+    pub(super) fn width(shape: &Shape) -> usize {
+        Self::default().parts(shape).iter().map(|(_, width)| width).sum()
+    }
+
+    /// The forward pass needs the first three.
+    fn parts(&mut self, shape: &Shape) -> [(&mut Buffer, usize); 8] {
+        [
+            (&mut self.normed, shape.hidden),
+            (&mut self.delta, shape.hidden),
+            (&mut self.activated, shape.inner),
+            (&mut self.queries, shape.query()),
+            (&mut self.attended, shape.query()),
+            (&mut self.keys, shape.key()),
+            (&mut self.values, shape.key()),
+            (&mut self.raw, usize::from(shape.has_head_norms) * shape.query()),
+        ]
     }
 }
 
@@ -258,6 +288,21 @@ impl Block<'_> {
         scratch: &mut Scratch,
         attend: impl FnOnce(&mut Saved),
     ) {
+        self.fill(linears, base, saved, scratch, attend);
+        self.activate(&saved.gate, &saved.up, &mut scratch.activated);
+        linears.apply(self.threads, self.slots.down, &scratch.activated, self.rows(), &mut scratch.delta);
+    }
+
+    /// Computes all that forward keeps: all but the last product. With the input in `saved.input` and no base, everything
+    /// comes out as it did the first time, bit for bit.
+    pub(super) fn fill(
+        &self,
+        linears: &mut impl Linears,
+        base: Option<&[f32]>,
+        saved: &mut Saved,
+        scratch: &mut Scratch,
+        attend: impl FnOnce(&mut Saved),
+    ) {
         let (rows, threads, slots) = (self.rows(), self.threads, self.slots);
         let norm = self.norm(linears.weights(), slots.attention_norm);
         match base {
@@ -294,8 +339,6 @@ impl Block<'_> {
         norm.forward(threads, &saved.input, delta, &mut saved.middle, normed, &mut saved.middle_rstd);
         linears.apply(threads, slots.gate, &scratch.normed, rows, &mut saved.gate);
         linears.apply(threads, slots.up, &scratch.normed, rows, &mut saved.up);
-        self.activate(&saved.gate, &saved.up, &mut scratch.activated);
-        linears.apply(threads, slots.down, &scratch.activated, rows, &mut scratch.delta);
     }
 
     /// Turns `gradient`, of the layer's output, into that of its input, and adds to the trained parameters' gradients.

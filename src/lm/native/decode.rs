@@ -3,7 +3,6 @@
 use std::cell::RefCell;
 use std::sync::Arc;
 
-use crate::lm::native::attention;
 use crate::lm::native::block::{Block, Norm, Saved, Scratch};
 use crate::lm::native::buffer::Buffer;
 use crate::lm::native::cache::Cache;
@@ -122,15 +121,7 @@ impl<'a> Decoder<'a> {
                 cache.append(&shape, &saved.keys[rows.clone()], &saved.values[rows]);
                 caches.push(cache);
             }
-            let pass = attention::Forward {
-                queries: &saved.queries,
-                keys: &saved.keys,
-                values: &saved.values,
-                output: &mut saved.attended,
-                largest: &mut saved.largest,
-                inverse: &mut saved.inverse,
-            };
-            attention::forward(threads, &shape, &layout, pass);
+            saved.attend(threads, &shape, &layout);
         });
         let last: Vec<usize> = layout.groups.iter().map(|group| group.prompt.first + group.prompt.length - 1).collect();
         let logits = self.head(&last);

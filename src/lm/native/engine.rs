@@ -69,6 +69,10 @@ impl Engine {
         self.pass.set_temperature(temperature);
     }
 
+    pub(crate) fn set_recompute(&mut self, recompute: bool) {
+        self.pass.set_recompute(recompute);
+    }
+
     fn zeros(&self) -> Vec<Buffer> {
         self.lengths.iter().map(|length| Buffer::zeros(*length)).collect()
     }

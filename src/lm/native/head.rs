@@ -10,6 +10,7 @@ use crate::lm::native::lanes::{LANES, Lanes, dispatched};
 use crate::lm::native::layout::Target;
 use crate::lm::native::math::{at, exp, put};
 use crate::lm::native::matmul::{Into, Matrix, Packed, multiply};
+use crate::lm::native::shape::Shape;
 use crate::lm::native::threads::{Shared, Threads};
 
 /// Tokens in a tile of the vocabulary. Part of the order of the sums.
@@ -17,6 +18,11 @@ const TILE: usize = 768;
 
 /// Logits, in floats, that are kept from forward to backward instead of being computed again: small vocabularies only.
 const KEPT_LOGITS: usize = 16 << 20;
+
+/// Floats that the head keeps for each row: a tile of logits, running sums, and its input and gradients, some packed.
+pub(super) fn row_floats(shape: &Shape) -> usize {
+    TILE.min(shape.vocabulary) + 2 * LANES + 8 + 6 * shape.hidden
+}
 
 /// The sizes of the head and its weights, row-major `(vocabulary, hidden)`.
 #[derive(Clone, Copy)]

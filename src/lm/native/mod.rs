@@ -19,6 +19,7 @@ mod layout;
 mod low_rank;
 mod math;
 mod matmul;
+mod memory;
 mod pass;
 mod shape;
 #[cfg(test)]
@@ -30,3 +31,4 @@ pub(crate) use choose::{Chooser, Draw};
 pub(crate) use decode::{Decoder, Prompt, Sequence};
 pub(crate) use engine::Engine;
 pub(crate) use low_rank::merge;
+pub(crate) use memory::row_bytes;

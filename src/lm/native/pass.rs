@@ -1,6 +1,5 @@
 //! The whole decoder over a batch: embedding, layers, final norm and head, forward and backward.
 
-use crate::lm::native::attention;
 use crate::lm::native::block::{Block, Norm, Saved, Scratch};
 use crate::lm::native::buffer::Buffer;
 use crate::lm::native::gradients::Gradients;
@@ -16,7 +15,12 @@ use crate::lm::native::weights::{Fresh, Parameters};
 pub(super) struct Pass {
     /// What the input of the head is multiplied with: one over the temperature.
     sharpness: f32,
+    /// Whether only the layers' inputs are kept for the backward pass, which computes the rest again.
+    recompute: bool,
+    /// One a layer, or one for all.
     saved: Vec<Saved>,
+    /// The layers' inputs, where only those are kept: `(rows, hidden)` each.
+    inputs: Vec<Buffer>,
     scratch: Scratch,
     head: Head,
     angles: Angles,
@@ -40,7 +44,9 @@ impl Pass {
     pub(super) fn new(temperature: f32) -> Self {
         Self {
             sharpness: sharpness(temperature),
+            recompute: false,
             saved: Vec::new(),
+            inputs: Vec::new(),
             scratch: Scratch::default(),
             head: Head::default(),
             angles: Angles::default(),
@@ -62,6 +68,13 @@ impl Pass {
         self.sharpness = sharpness(temperature);
     }
 
+    /// Chooses whether backward computes each layer again from its input: a third more work, and memory for one layer
+    /// instead of all. No bit of the gradients changes.
+    pub(super) fn set_recompute(&mut self, recompute: bool) {
+        self.recompute = recompute;
+        (self.saved, self.inputs) = (Vec::new(), Vec::new());
+    }
+
     /// Computes the log-probabilities of the layout's targets and the entropies of its head rows. With `keep`, leaves
     /// behind what [`Pass::backward`] needs.
     pub(super) fn forward(
@@ -77,16 +90,21 @@ impl Pass {
         let hidden = shape.hidden;
         let last_position = layout.positions.iter().max().copied().unwrap_or(0);
         self.angles.cover(plan, last_position + 1);
-        self.saved.resize_with(if keep { plan.layers.len() } else { 1 }.max(self.saved.len()), Saved::default);
+        // Whether each layer has a `Saved` of its own.
+        let own = keep && !self.recompute;
+        self.saved.resize_with(if own { plan.layers.len() } else { 1 }.max(self.saved.len()), Saved::default);
+        if keep && !own {
+            self.inputs.resize_with(plan.layers.len(), Buffer::default);
+        }
         self.scratch.reserve(shape, rows, keep);
         let mut linears = Fresh { parameters, packed: &mut self.packed, low_rank: &mut self.low_rank };
         for (layer, slots) in plan.layers.iter().enumerate() {
-            let (before, current) = self.saved.split_at_mut(if keep { layer } else { 0 });
+            let (before, current) = self.saved.split_at_mut(if own { layer } else { 0 });
             let saved = &mut current[0];
             saved.reserve(shape, rows);
             let block = Block { threads, shape, slots, angles: &self.angles, positions: &layout.positions };
-            // Without keeping, the one `Saved` would overwrite the stream that it reads.
-            if !keep {
+            // A shared `Saved` would overwrite the stream that it reads.
+            if !own {
                 std::mem::swap(&mut saved.middle, &mut self.previous);
                 saved.middle.reserve(rows * hidden);
             }
@@ -98,19 +116,12 @@ impl Pass {
             if base.is_none() {
                 embed(&weights.parameters[plan.embedding].data, &layout.tokens, hidden, &mut saved.input);
             }
-            block.forward(&mut linears, base, saved, &mut self.scratch, |saved| {
-                let pass = attention::Forward {
-                    queries: &saved.queries,
-                    keys: &saved.keys,
-                    values: &saved.values,
-                    output: &mut saved.attended,
-                    largest: &mut saved.largest,
-                    inverse: &mut saved.inverse,
-                };
-                attention::forward(threads, shape, layout, pass);
-            });
+            block.forward(&mut linears, base, saved, &mut self.scratch, |saved| saved.attend(threads, shape, layout));
+            if keep && !own {
+                std::mem::swap(&mut saved.input, &mut self.inputs[layer]);
+            }
         }
-        let middle = &self.saved[if keep { plan.layers.len() - 1 } else { 0 }].middle;
+        let middle = &self.saved[if own { plan.layers.len() - 1 } else { 0 }].middle;
         let count = layout.head_rows.len();
         for buffer in [&mut self.last, &mut self.normed] {
             buffer.reserve(count * hidden);
@@ -143,8 +154,15 @@ impl Pass {
         let (kept, from) = layout.retain(keep);
         let mut to = 0;
         for rows in from {
-            for saved in &mut self.saved {
-                saved.move_rows(&plan.shape, rows.start, to, rows.len());
+            if self.recompute {
+                let hidden = plan.shape.hidden;
+                for input in &mut self.inputs {
+                    input.copy_within(rows.start * hidden..rows.end * hidden, to * hidden);
+                }
+            } else {
+                for saved in &mut self.saved {
+                    saved.move_rows(&plan.shape, rows.start, to, rows.len());
+                }
             }
             to += rows.len();
         }
@@ -212,7 +230,13 @@ impl Pass {
         }
         for (layer, slots) in plan.layers.iter().enumerate().rev() {
             let block = Block { threads, shape, slots, angles: &self.angles, positions: &layout.positions };
-            let saved = &mut self.saved[layer];
+            let saved = &mut self.saved[if self.recompute { 0 } else { layer }];
+            if self.recompute {
+                std::mem::swap(&mut saved.input, &mut self.inputs[layer]);
+                let mut linears = Fresh { parameters, packed: &mut self.packed, low_rank: &mut self.low_rank };
+                let attend = |saved: &mut Saved| saved.attend(threads, shape, layout);
+                block.fill(&mut linears, None, saved, &mut self.scratch, attend);
+            }
             block.backward(parameters, layout, saved, &mut self.scratch, &mut self.gradient, &mut gradients);
         }
         // Rows of equal tokens add up in the order of the rows.

@@ -18,6 +18,20 @@ pub(crate) struct Shape {
 }
 
 impl Shape {
+    /// The sizes of models of `config`.
+    pub(super) fn new(config: &Config) -> Self {
+        Self {
+            hidden: config.hidden_size,
+            inner: config.intermediate_size,
+            heads: config.num_attention_heads,
+            kv_heads: config.num_key_value_heads,
+            head: config.head_dim,
+            vocabulary: config.vocab_size,
+            epsilon: config.rms_norm_eps as f32,
+            has_head_norms: config.family.has_head_norms(),
+        }
+    }
+
     /// Width of all query heads.
     pub(super) fn query(&self) -> usize {
         self.heads * self.head
@@ -116,16 +130,7 @@ impl Plan {
         let embedding = find("model.embed_tokens.weight")?;
         let unembedding = if config.tie_word_embeddings { embedding } else { find("lm_head.weight")? };
         Ok(Self {
-            shape: Shape {
-                hidden: config.hidden_size,
-                inner: config.intermediate_size,
-                heads: config.num_attention_heads,
-                kv_heads: config.num_key_value_heads,
-                head: config.head_dim,
-                vocabulary: config.vocab_size,
-                epsilon: config.rms_norm_eps as f32,
-                has_head_norms: config.family.has_head_norms(),
-            },
+            shape: Shape::new(config),
             embedding,
             layers,
             norm: find("model.norm.weight")?,

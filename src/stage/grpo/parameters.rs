@@ -54,6 +54,9 @@ pub(super) struct Parameters {
     demonstration_keep_first: f64,
     demonstration_keep_last: f64,
     long_prompts: LongPrompts,
+    rows_per_pass: Option<usize>,
+    #[serde(default)]
+    recompute: bool,
     /// Read by [`crate::stage::training::learner::lora`], which names it when it is wrong.
     #[serde(rename = "lora")]
     _lora: Option<IgnoredAny>,
@@ -73,6 +76,8 @@ pub(super) struct Settings {
     pub(super) optimizer: AdamW,
     pub(super) keep: Anneal,
     pub(super) long_prompts: LongPrompts,
+    pub(super) rows_per_pass: Option<usize>,
+    pub(super) recompute: bool,
     loss_type: LossType,
     level: RatioLevel,
     clip: (f64, f64, Option<f64>),
@@ -125,6 +130,8 @@ impl Parameters {
             },
             keep: Anneal { first: self.demonstration_keep_first, last: self.demonstration_keep_last },
             long_prompts: self.long_prompts,
+            rows_per_pass: self.rows_per_pass,
+            recompute: self.recompute,
             loss_type: LossType::from_name(&self.loss_type).map_err(named("loss-type"))?,
             level: RatioLevel::from_name(&self.ratio_level).map_err(named("ratio-level"))?,
             clip: (self.clip_low, self.clip_high, self.clip_delta),

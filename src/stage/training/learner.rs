@@ -5,13 +5,14 @@ use crate::{
     lm::{
         LanguageModel, LmError,
         lora::{self, LoraOptions},
-        train::{AdamW, OptimizerState, Trainer},
+        train::{AdamW, Footprint, OptimizerState, Trainer},
     },
     rl::RlError,
     stage::{
         StageCtx, StageError,
         training::{
             checkpoint::{self, Checkpoint, State},
+            memory::Needs,
             pace::Pace,
         },
     },
@@ -28,6 +29,30 @@ pub(in crate::stage) struct Method {
     pub(in crate::stage) lora: Option<LoraOptions>,
     /// Where the adapter's first values come from.
     pub(in crate::stage) seed: Seed,
+    /// Rows of a pass, from the parameter `rows-per-pass`.
+    pub(in crate::stage) rows: Option<usize>,
+    /// Whether activations are computed again.
+    pub(in crate::stage) recompute: bool,
+}
+
+impl Method {
+    /// Returns the rows of a pass.
+    pub(in crate::stage) fn rows(&self) -> usize {
+        self.rows.unwrap_or(Trainer::DEFAULT_ROWS)
+    }
+}
+
+/// What a training works on.
+#[derive(Clone, Copy, Debug)]
+pub(in crate::stage) struct Work {
+    /// Rows of the longest group.
+    pub(in crate::stage) longest: usize,
+    /// Groups of a step.
+    pub(in crate::stage) groups: usize,
+    /// Bytes for sampling between updates.
+    pub(in crate::stage) sampling: u64,
+    /// Bytes of other models.
+    pub(in crate::stage) others: u64,
 }
 
 /// Returns the parameter `lora`, checked.
@@ -60,16 +85,28 @@ impl Learner {
     /// come along. A checkpoint holds what is trained only: the weights, or the adapter.
     ///
     /// # Errors
-    /// [`StageError::Failed`] if the model cannot be trained, [`StageError::Io`] if the checkpoint cannot be read.
+    /// [`StageError::Failed`] if the model cannot be trained, [`StageError::Io`] if the checkpoint cannot be read,
+    /// [`StageError::Parameter`] if the stage's memory does not suffice.
     pub(in crate::stage) fn new(
         context: &mut StageCtx,
         mut model: LanguageModel,
         method: &Method,
+        work: Work,
     ) -> Result<(Self, Vec<Vec<u8>>), StageError> {
         let failed = || StageError::failed("set up the training");
         if let Some(options) = &method.lora {
             model.adapt(options, method.seed).map_err(failed())?;
         }
+        let needs = Needs {
+            footprint: Footprint::new(&model, method.recompute),
+            recomputing: Footprint::new(&model, true),
+            rows_per_pass: method.rows(),
+            longest: work.longest,
+            step: work.groups * work.longest,
+            sampling: work.sampling,
+            others: work.others,
+        };
+        needs.check(context)?;
         let sizes: Vec<usize> = model.trained().iter().map(|parameter| parameter.data.len()).collect();
         let found = checkpoint::load(context.scratch())?.filter(|found| fits(found, &sizes));
         let (mut learner_state, mut tables) = ((0, 0, 0), Vec::new());
@@ -88,6 +125,7 @@ impl Learner {
             tables = found.tables;
         }
         let mut trainer = Trainer::new(model, method.optimizer).map_err(failed())?.at_temperature(method.temperature);
+        trainer = trainer.rows_per_pass(method.rows()).recompute(method.recompute);
         if let Some(state) = state {
             trainer.restore(&state).map_err(failed())?;
         }

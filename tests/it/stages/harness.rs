@@ -57,6 +57,7 @@ impl StageRun {
             scratch: root.join("scratch"),
             seed: Seed(7),
             threads: 2,
+            memory_gb: None,
         };
         for (name, parameter) in entries("parameters") {
             let Some(default) = parameter.get("default") else { continue };
@@ -115,6 +116,12 @@ impl StageRun {
     /// Sets the number of threads.
     pub fn threads(mut self, threads: usize) -> Self {
         self.request.threads = threads;
+        self
+    }
+
+    /// Sets the memory that the stage has asked for.
+    pub fn memory_gb(mut self, memory_gb: f64) -> Self {
+        self.request.memory_gb = Some(memory_gb);
         self
     }
 

@@ -18,7 +18,8 @@ alpha = 8
 targets = ["q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj"]"#;
 
 fn tuned(steps: i64) -> StageRun {
-    lora(sft(trained(), 30), ALL).param("steps", steps).param("lr", 2e-3)
+    // Answers of another form than the model has learnt.
+    lora(sft(trained(), 30), ALL).param("steps", steps).param("lr", 5e-3).param("answer-style", "json")
 }
 
 fn reinforced(steps: i64) -> StageRun {
@@ -49,7 +50,7 @@ fn sft_moves_the_targets_only_and_the_loss_falls() {
     let metrics: Vec<MetricRow> = outcome.table("metrics");
     let mean = |rows: &[MetricRow]| rows.iter().map(|row| row.loss).sum::<f32>() / rows.len() as f32;
     let (first, last) = (mean(&metrics[..10]), mean(&metrics[50..]));
-    assert!(last < 0.9 * first, "{first} to {last}");
+    assert!(last < 0.7 * first, "{first} to {last}");
     assert!(metrics.iter().all(|row| row.grad_norm > 0.0));
     let names = changed(&outcome);
     assert_eq!(names.len(), 14, "{names:?}");
@@ -123,9 +124,8 @@ fn a_wrong_adapter_is_refused_with_what_is_known() {
 /// If these digests change, bump `revision` in stages/{sft,grpo}/stage.toml.
 #[test]
 fn output_bytes_are_golden() {
-    let outcome = tuned(5).output("adapter", ArtifactType::Folder).run().unwrap();
-    insta::assert_snapshot!(outcome.folder_digest("model"), @"");
-    insta::assert_snapshot!(outcome.folder_digest("adapter"), @"");
-    let outcome = reinforced(2).param("inner-steps", 2).param("kl-beta", 0.05).run().unwrap();
-    insta::assert_snapshot!(outcome.folder_digest("model"), @"");
+    let tuned = tuned(5).output("adapter", ArtifactType::Folder).run().unwrap();
+    let reinforced = reinforced(2).param("inner-steps", 2).param("kl-beta", 0.05).run().unwrap();
+    let digests = [tuned.folder_digest("model"), tuned.folder_digest("adapter"), reinforced.folder_digest("model")];
+    assert_eq!(digests.map(|digest| digest.to_string()), ["SFT", "ADAPTER", "GRPO",]);
 }
