@@ -93,7 +93,7 @@ impl Footprint {
         Self { weights: bytes(frozen + trained), trained: bytes(trained), row: row_bytes(&model.config, recompute) }
     }
 
-    /// Returns what a trainer takes that is never asked for its state: weights, gradients, two moments, and
+    /// Returns what a trainer takes: weights, gradients, two moments, and
     /// passes of `rows` rows.
     pub fn bytes(&self, rows: usize) -> u64 {
         self.weights + 3 * self.trained + self.row * rows as u64
@@ -216,6 +216,12 @@ impl Trainer {
     /// Returns the optimiser's state, to go on later.
     pub fn state(&self) -> OptimizerState {
         self.engine.state()
+    }
+
+    /// Returns the updates made so far, and the moments of [`Trainer::state`] where they lie: all first ones, then all second
+    /// ones, none before the first update.
+    pub fn moments(&self) -> (u64, impl Iterator<Item = &[f32]>) {
+        self.engine.moments()
     }
 
     /// Goes on with the state of an earlier trainer of a model of the same shape.

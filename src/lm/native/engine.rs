@@ -288,6 +288,12 @@ impl Engine {
         OptimizerState { steps: self.steps, first: copy(&self.first), second: copy(&self.second) }
     }
 
+    /// Updates made so far, and all first moments followed by all second ones, as [`Engine::state`] would copy them.
+    pub(crate) fn moments(&self) -> (u64, impl Iterator<Item = &[f32]>) {
+        let both = self.first.iter().zip(&self.lengths).chain(self.second.iter().zip(&self.lengths));
+        (self.steps, both.map(|(buffer, length)| &buffer[..*length]))
+    }
+
     pub(crate) fn restore(&mut self, trained: &[Parameter], state: &OptimizerState) -> Result<(), LmError> {
         let mut restored = [self.zeros(), self.zeros()];
         for (buffers, moments) in restored.iter_mut().zip([&state.first, &state.second]) {

