@@ -2,7 +2,9 @@
 //!
 //!     cargo run --release --example step -- [--model FOLDER] [--prompts FILE.jsonl] [--size tiny|smollm2]
 //!         [--groups 8] [--group-size 8] [--prompt-tokens 300] [--new-tokens 64] [--steps 2] [--rows 2048] [--threads N]
+//!         [--recompute] [--lora RANK]
 //!
+//! `--recompute` computes each layer again in the backward pass; `--lora` trains an adapter of this rank on every linear map.
 //! Without a model folder the weights are random, of SmolLM2-135M's shape (or of a tiny one), and so are the prompts unless
 //! a file gives their text (`{"prompt_text": …}` a line; needs a model). Prints one JSON line per step: seconds of each part,
 //! tokens per second, the share of the speed of plain matrix products (`gemm`, measured beside it) that the whole training
@@ -14,8 +16,9 @@ use std::time::Instant;
 
 use rand::Rng;
 use toolexpander::base::Seed;
+use toolexpander::lm::lora::{LoraOptions, Target};
 use toolexpander::lm::sample::{PromptRequest, Sampling, sample};
-use toolexpander::lm::train::{AdamW, PromptGroup, TokenGradients, Trainer};
+use toolexpander::lm::train::{AdamW, Footprint, PromptGroup, TokenGradients, Trainer};
 use toolexpander::lm::{Config, Family, LanguageModel, LmError, Tokenizer};
 
 #[global_allocator]
@@ -32,6 +35,8 @@ struct Options {
     steps: usize,
     rows: usize,
     threads: usize,
+    recompute: bool,
+    lora: Option<usize>,
 }
 
 fn options() -> Result<Options, Box<dyn Error>> {
@@ -46,9 +51,15 @@ fn options() -> Result<Options, Box<dyn Error>> {
         steps: 2,
         rows: Trainer::DEFAULT_ROWS,
         threads: 0,
+        recompute: false,
+        lora: None,
     };
     let mut arguments = std::env::args().skip(1);
     while let Some(name) = arguments.next() {
+        if name == "--recompute" {
+            options.recompute = true;
+            continue;
+        }
         let value = arguments.next().ok_or_else(|| format!("{name} needs a value"))?;
         match &*name {
             "--model" => options.model = Some(value),
@@ -61,6 +72,7 @@ fn options() -> Result<Options, Box<dyn Error>> {
             "--steps" => options.steps = value.parse()?,
             "--rows" => options.rows = value.parse()?,
             "--threads" => options.threads = value.parse()?,
+            "--lora" => options.lora = Some(value.parse()?),
             _ => return Err(format!("unknown option {name}").into()),
         }
     }
@@ -202,7 +214,12 @@ fn main() -> Result<(), Box<dyn Error>> {
     endless.config.eos_token_ids.clear();
     endless.tokenizer.eos.clear();
     let sampling = Sampling { max_tokens: options.new_tokens, ..Sampling::default() };
-    let mut trainer = Trainer::new(endless, AdamW::default())?.rows_per_pass(options.rows);
+    if let Some(rank) = options.lora {
+        let targets = Target::ALL.to_vec();
+        endless.adapt(&LoraOptions { rank, targets, ..LoraOptions::default() }, Seed(1))?;
+    }
+    let footprint = Footprint::new(&endless, options.recompute).bytes(options.rows);
+    let mut trainer = Trainer::new(endless, AdamW::default())?.rows_per_pass(options.rows).recompute(options.recompute);
     for step in 1..=options.steps {
         let plain = plain_product(&config);
         let begin = Instant::now();
@@ -263,6 +280,7 @@ fn main() -> Result<(), Box<dyn Error>> {
             "training_share_of_plain_product": operations / training / 1e9 / plain,
             "grad_norm": report.grad_norm,
             "peak_memory_gb": peak_memory_gb(),
+            "training_footprint_gb": footprint as f64 / 1e9,
             "log_prob_difference": difference,
         });
         writeln!(std::io::stdout(), "{line}")?;

@@ -201,6 +201,7 @@ mod tests {
             scratch: "/scratch".into(),
             seed: Seed(7),
             threads: 2,
+            memory_gb: None,
         }
     }
 

@@ -132,6 +132,7 @@ impl<'a> Workshop<'a> {
             scratch: self.scratch(task)?,
             seed: stage.seed.unwrap_or(Seed(0)),
             threads: task.threads,
+            memory_gb: Some(stage.resources.memory_gb),
         };
         let path = desk.request();
         serde_json::to_vec(&request)

@@ -23,7 +23,7 @@ impl Default for AdamW {
     }
 }
 
-/// The moments of an optimiser, to keep in a checkpoint: one vector per parameter, in the order of the weights.
+/// The moments of an optimiser, to keep in a checkpoint: one vector per trained parameter, in their order.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct OptimizerState {
     /// Updates made so far.

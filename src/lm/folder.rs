@@ -68,11 +68,15 @@ impl LanguageModel {
     }
 
     /// Writes a model folder that transformers loads: `config.json`, `generation_config.json`, `model.safetensors` (f32)
-    /// and the tokenizer's files. Makes the folder if need be. The bytes are a function of the model alone.
+    /// and the tokenizer's files. Makes the folder if need be. The bytes are a function of the model alone. An adapter is
+    /// merged into the weights: the folder is a plain model's.
     ///
     /// # Errors
     /// [`LmError::Io`]; [`LmError::Layout`] when the weights do not fit the configuration.
     pub fn save(&self, folder: &Utf8Path) -> Result<(), LmError> {
+        if self.adapter.is_some() {
+            return self.clone().merged().save(folder);
+        }
         self.weights.check(&self.config)?;
         fs_err::create_dir_all(folder).map_err(LmError::io("create", folder))?;
         let write = |name: &str, text: &str| {
@@ -84,7 +88,8 @@ impl LanguageModel {
             write(GENERATION_CONFIG, &self.generation_config())?;
         }
         self.tokenizer.save(folder)?;
-        safetensors::write(&self.weights, &folder.join(SINGLE))
+        let named = self.weights.parameters.iter().map(|parameter| (parameter.name.clone(), parameter));
+        safetensors::write(named, &folder.join(SINGLE))
     }
 
     fn generation_config(&self) -> String {

@@ -11,6 +11,7 @@ mod constrain;
 mod error;
 mod folder;
 pub mod gguf;
+pub mod lora;
 mod model;
 mod native;
 mod random;

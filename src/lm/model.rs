@@ -1,6 +1,6 @@
 //! A model as a whole: configuration, weights, tokenizer.
 
-use crate::lm::{Config, LmError, Tokenizer, Weights};
+use crate::lm::{Config, LmError, Tokenizer, Weights, lora::Adapter};
 
 /// A language model in memory.
 #[derive(Clone, Debug)]
@@ -11,10 +11,12 @@ pub struct LanguageModel {
     pub weights: Weights,
     /// Its tokenizer and chat template.
     pub tokenizer: Tokenizer,
+    /// An adapter that its linear maps go through, if it is being trained that way: see [`LanguageModel::adapt`].
+    pub adapter: Option<Adapter>,
 }
 
 impl LanguageModel {
-    /// Puts a model together.
+    /// Puts a model together, without an adapter.
     ///
     /// # Errors
     /// [`LmError::Config`], [`LmError::Layout`], or [`LmError::UnsupportedTokenizer`] when the tokenizer knows more tokens
@@ -29,6 +31,6 @@ impl LanguageModel {
                 reason: format!("it has {tokens} tokens, but the embedding has {} rows", config.vocab_size),
             });
         }
-        Ok(Self { config, weights, tokenizer })
+        Ok(Self { config, weights, tokenizer, adapter: None })
     }
 }

@@ -9,7 +9,7 @@ use std::collections::BTreeMap;
 use candle_core::{D, DType, Device, Result, Tensor, Var};
 use candle_nn::ops::{log_softmax, softmax};
 
-use crate::lm::{Config, LmError, Weights};
+use crate::lm::{Config, LmError, Weights, lora::Adapter};
 
 /// A model as candle variables.
 pub struct Reference {
@@ -17,6 +17,8 @@ pub struct Reference {
     device: Device,
     dtype: DType,
     variables: BTreeMap<String, Var>,
+    /// What an adapter's products count.
+    scale: f64,
 }
 
 impl Reference {
@@ -39,7 +41,22 @@ impl Reference {
             let variable = variable(&parameter.data, &parameter.shape).map_err(LmError::tensor("copy the weights"))?;
             variables.insert(parameter.name.clone(), variable);
         }
-        Ok(Self { config: config.clone(), device: device.clone(), dtype, variables })
+        Ok(Self { config: config.clone(), device: device.clone(), dtype, variables, scale: 0.0 })
+    }
+
+    /// Copies an adapter's matrices to variables beside those of the weights; the linear maps then go through them.
+    ///
+    /// # Errors
+    /// [`LmError::Layout`], [`LmError::Tensor`].
+    pub fn adapted(mut self, adapter: &Adapter) -> std::result::Result<Self, LmError> {
+        adapter.check(&self.config)?;
+        for parameter in &adapter.parameters {
+            let tensor = Tensor::from_slice(&parameter.data, &*parameter.shape, &self.device);
+            let variable = tensor.and_then(|tensor| Var::from_tensor(&tensor.to_dtype(self.dtype)?));
+            self.variables.insert(parameter.name.clone(), variable.map_err(LmError::tensor("copy the adapter"))?);
+        }
+        self.scale = adapter.options().alpha / adapter.options().rank as f64;
+        Ok(self)
     }
 
     /// Returns the parameters by name; changing a variable (`Var::set`) changes the model.
@@ -141,9 +158,14 @@ impl Reference {
         self.linear(hidden, name)
     }
 
-    /// `x Wᵀ`.
+    /// `x Wᵀ`, and `s (x Aᵀ) Bᵀ` where the map is adapted.
     fn linear(&self, input: &Tensor, name: &str) -> Result<Tensor> {
-        input.matmul(&self.parameter(name)?.t()?)
+        let plain = input.matmul(&self.parameter(name)?.t()?)?;
+        let thin = |matrix: &str| self.variables.get(&name.replace(".weight", &format!(".{matrix}.weight")));
+        match (thin("lora_A"), thin("lora_B")) {
+            (Some(a), Some(b)) => plain + (input.matmul(&a.t()?)?.matmul(&b.t()?)? * self.scale)?,
+            _ => Ok(plain),
+        }
     }
 
     /// RMSNorm: `x / √(mean(x²) + ε) · w`.

@@ -11,7 +11,7 @@ use half::{bf16, f16};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use crate::lm::{LmError, Weights};
+use crate::lm::{LmError, Parameter};
 
 /// The longest header that is read, in bytes: the limit of the reference implementation.
 const HEADER_LIMIT: u64 = 100_000_000;
@@ -176,15 +176,19 @@ fn check_offsets(tensors: &BTreeMap<String, Entry>, length: u64) -> Result<(), S
     Ok(())
 }
 
-/// Writes weights as `f32` in their own order, with transformers' `{"format": "pt"}`. Equal weights give equal bytes.
-pub(crate) fn write(weights: &Weights, path: &Utf8Path) -> Result<(), LmError> {
+/// Writes parameters as `f32` under the given names and in the given order, with transformers' `{"format": "pt"}`. Equal
+/// parameters give equal bytes.
+pub(crate) fn write<'a>(
+    parameters: impl Iterator<Item = (String, &'a Parameter)> + Clone,
+    path: &Utf8Path,
+) -> Result<(), LmError> {
     let mut header = serde_json::Map::new();
     header.insert("__metadata__".to_owned(), json!({ "format": "pt" }));
     let mut at = 0;
-    for parameter in &weights.parameters {
+    for (name, parameter) in parameters.clone() {
         let end = at + parameter.data.len() * 4;
         let entry = json!({ "dtype": "F32", "shape": parameter.shape, "data_offsets": [at, end] });
-        header.insert(parameter.name.clone(), entry);
+        header.insert(name, entry);
         at = end;
     }
     let mut header = Value::Object(header).to_string();
@@ -197,7 +201,7 @@ pub(crate) fn write(weights: &Weights, path: &Utf8Path) -> Result<(), LmError> {
         file.write_all(&(header.len() as u64).to_le_bytes())?;
         file.write_all(header.as_bytes())?;
         let mut bytes = Vec::with_capacity(CHUNK);
-        for parameter in &weights.parameters {
+        for (_, parameter) in parameters {
             for values in parameter.data.chunks(CHUNK / 4) {
                 bytes.clear();
                 bytes.extend(values.iter().flat_map(|value| value.to_le_bytes()));

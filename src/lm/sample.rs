@@ -223,7 +223,7 @@ impl<'a> Generation<'a> {
             sampling,
             seed,
             batch_size,
-            decoder: Decoder::new(&model.config, &model.weights, sampling.temperature)?,
+            decoder: Decoder::new(&model.config, model.into(), sampling.temperature)?,
             done: requests.iter().map(|request| vec![None; request.count]).collect(),
             waiting: (0..requests.len())
                 .flat_map(|request| (0..requests[request].count).map(move |index| (request, index)))

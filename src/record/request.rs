@@ -37,6 +37,9 @@ pub struct StageRequest {
     pub seed: Seed,
     /// How many threads the stage may use. Results must not depend on it.
     pub threads: usize,
+    /// The memory that the stage asked for, in GB (10⁹ bytes). Results must not depend on it.
+    #[serde(default)]
+    pub memory_gb: Option<f64>,
 }
 
 /// One input artifact.

@@ -62,6 +62,11 @@ impl<'a> StageCtx<'a> {
         self.request.threads.max(1)
     }
 
+    /// Returns the memory that the stage asked for, in GB (10⁹ bytes), if somebody counts. Results must not depend on it.
+    pub fn memory_gb(&self) -> Option<f64> {
+        self.request.memory_gb
+    }
+
     /// Returns all parameters as one struct, which should be `deny_unknown_fields` and `kebab-case`. `file` parameters
     /// are not among them, and `source` parameters only where they are no paths.
     ///
@@ -206,6 +211,11 @@ impl<'a> StageCtx<'a> {
     /// [`StageError::Port`] if the request has no such output.
     pub fn output_path(&self, port: &str) -> Result<&Utf8Path, StageError> {
         Ok(&self.slot(port)?.path)
+    }
+
+    /// Returns whether an output is asked for.
+    pub fn has_output(&self, port: &str) -> bool {
+        self.request.outputs.contains_key(port)
     }
 
     /// Writes an output table.

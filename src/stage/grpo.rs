@@ -18,9 +18,10 @@ use crate::{
         StageCtx, StageError,
         training::{
             self,
-            learner::{self, Learner, StepError},
+            learner::{self, Learner, Method, StepError, Work},
             order,
-            prompts::{Room, questions},
+            prompts::{Question, Room, questions},
+            rollouts::BATCH,
         },
     },
     table::{MetricRow, RolloutRow},
@@ -36,6 +37,7 @@ pub(super) fn run(context: &mut StageCtx) -> Result<(), StageError> {
 }
 
 fn train(context: &mut StageCtx, settings: &Settings) -> Result<(), StageError> {
+    let lora = learner::lora(context)?;
     let model = LanguageModel::load(context.input_path("model")?).map_err(StageError::failed("read the model"))?;
     let samples = context.input_samples("samples")?;
     let room = Room { context: model.config.max_position_embeddings, long: settings.long_prompts };
@@ -47,7 +49,16 @@ fn train(context: &mut StageCtx, settings: &Settings) -> Result<(), StageError> 
     let steps = order::steps(seed, questions.len(), settings.prompts_per_step, settings.length);
     let course = Course { settings, samples: &samples, questions: &questions, steps: &steps, seed };
 
-    let (mut learner, tables) = Learner::new(context, model, settings.optimizer, settings.sampling.temperature)?;
+    let method = Method {
+        optimizer: settings.optimizer,
+        temperature: settings.sampling.temperature,
+        lora,
+        seed,
+        rows: settings.rows_per_pass,
+        recompute: settings.recompute,
+    };
+    let work = work(settings, &model, &questions);
+    let (mut learner, tables) = Learner::new(context, model, &method, work)?;
     let mut metrics: Vec<MetricRow> = learner::rows(&tables, 0)?;
     let mut rollouts: Vec<RolloutRow> = learner::rows(&tables, 1)?;
     // How many rollouts each sample has had.
@@ -89,6 +100,23 @@ fn train(context: &mut StageCtx, settings: &Settings) -> Result<(), StageError> 
     context.write_table("rollouts", &rollouts)
 }
 
+/// Returns how much there is to do at once.
+fn work(settings: &Settings, model: &LanguageModel, questions: &[Question]) -> Work {
+    let (group_size, prompts) = (settings.advantages.group_size, settings.prompts_per_step);
+    let tokens = |question: &Question| question.tokens(true).len().max(question.tokens(false).len());
+    let prompt = questions.iter().map(tokens).max().unwrap_or(0);
+    let Config { num_hidden_layers: layers, num_key_value_heads: heads, head_dim, vocab_size, .. } = model.config;
+    // Keys and values of the prompts and of all that grow together, their logits, and the weights in panels.
+    let positions = prompts * prompt + BATCH.min(prompts * group_size) * settings.sampling.max_tokens;
+    let floats = 2 * layers * heads * head_dim * positions + (prompts + BATCH) * vocab_size + model.weights.count();
+    Work {
+        longest: prompt + group_size * (settings.sampling.max_tokens - 1),
+        groups: prompts,
+        sampling: 4 * floats as u64,
+        others: if settings.kl.is_some() { 4 * model.weights.count() as u64 } else { 0 },
+    }
+}
+
 /// Loads the reference policy if there is a KL term.
 fn reference(context: &StageCtx, settings: &Settings, policy: &Config) -> Result<Option<Trainer>, StageError> {
     if settings.kl.is_none() {
@@ -106,7 +134,8 @@ fn reference(context: &StageCtx, settings: &Settings, policy: &Config) -> Result
     }
     let reference =
         Trainer::new(model, settings.optimizer).map_err(StageError::failed("set up the reference model"))?;
-    Ok(Some(reference.at_temperature(settings.sampling.temperature)))
+    let rows = settings.rows_per_pass.unwrap_or(Trainer::DEFAULT_ROWS);
+    Ok(Some(reference.at_temperature(settings.sampling.temperature).rows_per_pass(rows)))
 }
 
 /// Returns the row of one optimiser update.

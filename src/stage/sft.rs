@@ -3,7 +3,7 @@
 //! The loss of a step is the mean negative log-probability of its answers' tokens, the end of the turn included and prompts
 //! not: every token of the step weighs the same.
 
-use serde::Deserialize;
+use serde::{Deserialize, de::IgnoredAny};
 
 use crate::{
     lm::{
@@ -15,7 +15,7 @@ use crate::{
         StageCtx, StageError,
         training::{
             self,
-            learner::{self, Learner, StepError},
+            learner::{self, Learner, Method, StepError, Work},
             order::{self, Length, Turn},
             prompts::{LongPrompts, Question, Room, answer_tokens, end_of_turn, questions},
         },
@@ -43,6 +43,12 @@ struct Parameters {
     beta2: f64,
     epsilon: f64,
     long_prompts: LongPrompts,
+    rows_per_pass: Option<usize>,
+    #[serde(default)]
+    recompute: bool,
+    /// Read by [`learner::lora`], which names it when it is wrong.
+    #[serde(rename = "lora")]
+    _lora: Option<IgnoredAny>,
 }
 
 #[derive(Clone, Copy, Deserialize)]
@@ -60,6 +66,7 @@ pub(super) fn run(context: &mut StageCtx) -> Result<(), StageError> {
 }
 
 fn train(context: &mut StageCtx, parameters: &Parameters) -> Result<(), StageError> {
+    let lora = learner::lora(context)?;
     let model = LanguageModel::load(context.input_path("model")?).map_err(StageError::failed("read the model"))?;
     let samples = context.input_samples("samples")?;
     let end = end_of_turn(&model.tokenizer)?;
@@ -81,7 +88,18 @@ fn train(context: &mut StageCtx, parameters: &Parameters) -> Result<(), StageErr
         weight_decay: parameters.weight_decay,
     };
 
-    let (mut learner, tables) = Learner::new(context, model, optimizer, 1.0)?;
+    let method = Method {
+        optimizer,
+        temperature: 1.0,
+        lora,
+        seed: context.seed(),
+        rows: parameters.rows_per_pass,
+        recompute: parameters.recompute,
+    };
+    let rows = |question: &Question| question.tokens(true).len() + answers[question.sample].len();
+    let longest = questions.iter().map(rows).max().unwrap_or(0);
+    let work = Work { longest, groups: parameters.batch_size, sampling: 0, others: 0 };
+    let (mut learner, tables) = Learner::new(context, model, &method, work)?;
     let mut metrics: Vec<MetricRow> = learner::rows(&tables, 0)?;
     while learner.steps < steps.len() {
         let lr = rate.at(u32::try_from(learner.steps).unwrap_or(u32::MAX));

@@ -2,6 +2,8 @@
 
 #![expect(clippy::unwrap_used, reason = "helpers of tests, too")]
 
+mod engine_lora;
+mod engine_memory;
 mod engine_sampling;
 mod engine_training;
 mod load_export;

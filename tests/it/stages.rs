@@ -13,6 +13,8 @@ mod mine_hard;
 mod model_grpo;
 mod model_import;
 mod model_init;
+mod model_lora;
+mod model_memory;
 mod model_rollout;
 mod model_sft;
 mod model_support;

@@ -6,12 +6,13 @@
 use crate::lm::Weights;
 use crate::lm::native::attention;
 use crate::lm::native::buffer::Buffer;
+use crate::lm::native::gradients::{Gradients, MapScratch, Maps};
 use crate::lm::native::layout::Layout;
 use crate::lm::native::math;
-use crate::lm::native::matmul::{Into, Matrix, Packed, multiply};
+use crate::lm::native::matmul::Into;
 use crate::lm::native::shape::{Angles, LayerSlots, Shape};
 use crate::lm::native::threads::{Shared, Threads};
-use crate::lm::native::weights::{Linears, matrix};
+use crate::lm::native::weights::{Linears, Parameters};
 
 /// Rows in one task of row-wise work. Part of the order of the norms' weight gradients.
 const ROWS: usize = 64;
@@ -57,6 +58,24 @@ impl Saved {
         }
     }
 
+    /// Floats for each row.
+    pub(super) fn width(shape: &Shape) -> usize {
+        Self::default().parts(shape).iter().map(|(_, width)| width).sum()
+    }
+
+    /// Lets every row look at those before it in its sequence.
+    pub(super) fn attend(&mut self, threads: Threads, shape: &Shape, layout: &Layout) {
+        let pass = attention::Forward {
+            queries: &self.queries,
+            keys: &self.keys,
+            values: &self.values,
+            output: &mut self.attended,
+            largest: &mut self.largest,
+            inverse: &mut self.inverse,
+        };
+        attention::forward(threads, shape, layout, pass);
+    }
+
     fn parts(&mut self, shape: &Shape) -> [(&mut Buffer, usize); 16] {
         let norms = usize::from(shape.has_head_norms);
         [
@@ -96,22 +115,34 @@ pub(super) struct Scratch {
     /// `(rows, query)`, where heads are normalised: the gradient of queries or keys before that.
     raw: Buffer,
     partial: Buffer,
-    packed: Packed,
+    maps: MapScratch,
 }
 
 impl Scratch {
     /// Makes room for `rows` rows; the backward pass needs more.
     pub(super) fn reserve(&mut self, shape: &Shape, rows: usize, backward: bool) {
-        self.normed.reserve(rows * shape.hidden);
-        self.delta.reserve(rows * shape.hidden);
-        self.activated.reserve(rows * shape.inner);
-        if backward {
-            self.queries.reserve(rows * shape.query());
-            self.attended.reserve(rows * shape.query());
-            self.keys.reserve(rows * shape.key());
-            self.values.reserve(rows * shape.key());
-            self.raw.reserve(usize::from(shape.has_head_norms) * rows * shape.query());
+        for (buffer, width) in self.parts(shape).into_iter().take(if backward { 8 } else { 3 }) {
+            buffer.reserve(rows * width);
         }
+    }
+
+    /// Floats for each row.
+    pub(super) fn width(shape: &Shape) -> usize {
+        Self::default().parts(shape).iter().map(|(_, width)| width).sum()
+    }
+
+    /// The forward pass needs the first three.
+    fn parts(&mut self, shape: &Shape) -> [(&mut Buffer, usize); 8] {
+        [
+            (&mut self.normed, shape.hidden),
+            (&mut self.delta, shape.hidden),
+            (&mut self.activated, shape.inner),
+            (&mut self.queries, shape.query()),
+            (&mut self.attended, shape.query()),
+            (&mut self.keys, shape.key()),
+            (&mut self.values, shape.key()),
+            (&mut self.raw, usize::from(shape.has_head_norms) * shape.query()),
+        ]
     }
 }
 
@@ -177,7 +208,8 @@ impl Norm<'_> {
         });
     }
 
-    /// Adds to `gradient` (of the norm's input) and to `weight_gradient`, given the gradient of the normalised rows.
+    /// Adds to `gradient` (of the norm's input) and, unless the norm is frozen, to `weight_gradient`, given the gradient of
+    /// the normalised rows.
     #[expect(clippy::too_many_arguments)]
     pub(super) fn backward(
         &self,
@@ -187,7 +219,7 @@ impl Norm<'_> {
         rstd: &[f32],
         partial: &mut Buffer,
         gradient: &mut [f32],
-        weight_gradient: &mut [f32],
+        weight_gradient: Option<&mut [f32]>,
     ) {
         let width = self.weight.len();
         let blocks = self.rows.div_ceil(ROWS);
@@ -218,6 +250,7 @@ impl Norm<'_> {
                 }
             }
         });
+        let Some(weight_gradient) = weight_gradient else { return };
         for part in partial.chunks_exact(width) {
             for (sum, part) in weight_gradient.iter_mut().zip(part) {
                 *sum += part;
@@ -248,6 +281,21 @@ impl Block<'_> {
     /// Runs the layer. The residual stream comes in as `base` (or, without one, in `saved.input`) plus
     /// `scratch.delta`, and leaves as `saved.middle` plus `scratch.delta`.
     pub(super) fn forward(
+        &self,
+        linears: &mut impl Linears,
+        base: Option<&[f32]>,
+        saved: &mut Saved,
+        scratch: &mut Scratch,
+        attend: impl FnOnce(&mut Saved),
+    ) {
+        self.fill(linears, base, saved, scratch, attend);
+        self.activate(&saved.gate, &saved.up, &mut scratch.activated);
+        linears.apply(self.threads, self.slots.down, &scratch.activated, self.rows(), &mut scratch.delta);
+    }
+
+    /// Computes all that forward keeps: all but the last product. With the input in `saved.input` and no base, everything
+    /// comes out as it did the first time, bit for bit.
+    pub(super) fn fill(
         &self,
         linears: &mut impl Linears,
         base: Option<&[f32]>,
@@ -291,60 +339,40 @@ impl Block<'_> {
         norm.forward(threads, &saved.input, delta, &mut saved.middle, normed, &mut saved.middle_rstd);
         linears.apply(threads, slots.gate, &scratch.normed, rows, &mut saved.gate);
         linears.apply(threads, slots.up, &scratch.normed, rows, &mut saved.up);
-        self.activate(&saved.gate, &saved.up, &mut scratch.activated);
-        linears.apply(threads, slots.down, &scratch.activated, rows, &mut scratch.delta);
     }
 
-    /// Turns `gradient`, of the layer's output, into that of its input, and adds to the parameters' gradients. What
-    /// forward saved is used up.
+    /// Turns `gradient`, of the layer's output, into that of its input, and adds to the trained parameters' gradients.
+    /// What forward saved is used up.
     pub(super) fn backward(
         &self,
-        weights: &Weights,
+        parameters: Parameters,
         layout: &Layout,
         saved: &mut Saved,
         scratch: &mut Scratch,
         gradient: &mut [f32],
-        gradients: &mut [Buffer],
+        gradients: &mut Gradients,
     ) {
         let (rows, threads, shape, slots) = (self.rows(), self.threads, self.shape, self.slots);
-        let (hidden, inner) = (shape.hidden, shape.inner);
-        let Scratch { normed, delta, activated, queries, keys, values, attended, raw, partial, packed } = scratch;
+        let weights = parameters.weights;
+        let Scratch { normed, delta, activated, queries, keys, values, attended, raw, partial, maps } = scratch;
+        let mut maps = Maps { threads, rows, parameters, scratch: maps };
 
         // MLP half.
-        let mut back = |slot: usize, upstream: &[f32], into: Into, target: &mut [f32]| {
-            let weight = matrix(&weights.parameters[slot]);
-            let (out, width) = (weights.parameters[slot].shape[0], weights.parameters[slot].shape[1]);
-            packed.pack(threads, weight);
-            multiply(threads, into, Matrix::new(&upstream[..rows * out], rows, out), packed.panels(), target, width);
-        };
-        back(slots.down, gradient, Into::Replace, activated);
+        maps.pull(slots.down, gradient, Into::Replace, activated);
         self.activate_backward(activated, &mut saved.gate, &mut saved.up);
-        back(slots.gate, &saved.gate, Into::Replace, delta);
-        back(slots.up, &saved.up, Into::Accumulate, delta);
-        // The input of a linear map is packed once for all maps that share it.
-        let learn =
-            |packed: &mut Packed, gradients: &mut [Buffer], slot: usize, upstream: &[f32], out: usize, width: usize| {
-                let upstream = Matrix::new(&upstream[..rows * out], rows, out).transposed();
-                multiply(threads, Into::Accumulate, upstream, packed.panels(), &mut gradients[slot], width);
-            };
-        packed.pack(threads, Matrix::new(&activated[..rows * inner], rows, inner));
-        learn(packed, gradients, slots.down, gradient, hidden, inner);
+        maps.pull(slots.gate, &saved.gate, Into::Replace, delta);
+        maps.pull(slots.up, &saved.up, Into::Accumulate, delta);
+        maps.learn(gradients, activated, &[(slots.down, &*gradient)]);
         let norm = self.norm(weights, slots.mlp_norm);
-        norm.again(threads, &saved.middle, &saved.middle_rstd, normed);
-        packed.pack(threads, Matrix::new(&normed[..rows * hidden], rows, hidden));
-        learn(packed, gradients, slots.gate, &saved.gate, inner, hidden);
-        learn(packed, gradients, slots.up, &saved.up, inner, hidden);
-        let slot = &mut gradients[slots.mlp_norm];
+        if gradients.learn(&[slots.gate, slots.up]) {
+            norm.again(threads, &saved.middle, &saved.middle_rstd, normed);
+            maps.learn(gradients, normed, &[(slots.gate, &*saved.gate), (slots.up, &*saved.up)]);
+        }
+        let slot = gradients.whole(slots.mlp_norm);
         norm.backward(threads, delta, &saved.middle, &saved.middle_rstd, partial, gradient, slot);
 
         // Attention half.
-        let mut back = |slot: usize, upstream: &[f32], into: Into, target: &mut [f32]| {
-            let weight = matrix(&weights.parameters[slot]);
-            let (out, width) = (weights.parameters[slot].shape[0], weights.parameters[slot].shape[1]);
-            packed.pack(threads, weight);
-            multiply(threads, into, Matrix::new(&upstream[..rows * out], rows, out), packed.panels(), target, width);
-        };
-        back(slots.output, gradient, Into::Replace, attended);
+        maps.pull(slots.output, gradient, Into::Replace, attended);
         attention::backward(
             threads,
             shape,
@@ -371,29 +399,31 @@ impl Block<'_> {
                 let length = rows * heads * shape.head;
                 let norm = self.head_norm(weights, slots[part], heads);
                 raw[..length].fill(0.0);
-                let slot = &mut gradients[slots[part]];
+                let slot = gradients.whole(slots[part]);
                 norm.backward(threads, upstream, inputs[part], rstds[part], partial, raw, slot);
                 upstream[..length].copy_from_slice(&raw[..length]);
             }
         }
         if let Some(slots) = slots.biases {
             for (slot, upstream) in slots.into_iter().zip([&*queries, &*keys, &*values]) {
-                let width = weights.parameters[slot].data.len();
-                self.sum_rows(upstream, width, partial, &mut gradients[slot]);
+                if let Some(gradient) = gradients.whole(slot) {
+                    let width = weights.parameters[slot].data.len();
+                    self.sum_rows(upstream, width, partial, gradient);
+                }
             }
         }
-        back(slots.query, queries, Into::Replace, delta);
-        back(slots.key, keys, Into::Accumulate, delta);
-        back(slots.value, values, Into::Accumulate, delta);
-        packed.pack(threads, Matrix::new(&saved.attended[..rows * shape.query()], rows, shape.query()));
-        learn(packed, gradients, slots.output, gradient, hidden, shape.query());
+        maps.pull(slots.query, queries, Into::Replace, delta);
+        maps.pull(slots.key, keys, Into::Accumulate, delta);
+        maps.pull(slots.value, values, Into::Accumulate, delta);
+        maps.learn(gradients, &saved.attended, &[(slots.output, &*gradient)]);
         let norm = self.norm(weights, slots.attention_norm);
-        norm.again(threads, &saved.input, &saved.input_rstd, normed);
-        packed.pack(threads, Matrix::new(&normed[..rows * hidden], rows, hidden));
-        learn(packed, gradients, slots.query, queries, shape.query(), hidden);
-        learn(packed, gradients, slots.key, keys, shape.key(), hidden);
-        learn(packed, gradients, slots.value, values, shape.key(), hidden);
-        let slot = &mut gradients[slots.attention_norm];
+        if gradients.learn(&[slots.query, slots.key, slots.value]) {
+            norm.again(threads, &saved.input, &saved.input_rstd, normed);
+            let shared: [(usize, &[f32]); 3] =
+                [(slots.query, &**queries), (slots.key, &**keys), (slots.value, &**values)];
+            maps.learn(gradients, normed, &shared);
+        }
+        let slot = gradients.whole(slots.attention_norm);
         norm.backward(threads, delta, &saved.input, &saved.input_rstd, partial, gradient, slot);
     }
 

@@ -3,7 +3,6 @@
 use std::cell::RefCell;
 use std::sync::Arc;
 
-use crate::lm::native::attention;
 use crate::lm::native::block::{Block, Norm, Saved, Scratch};
 use crate::lm::native::buffer::Buffer;
 use crate::lm::native::cache::Cache;
@@ -13,9 +12,9 @@ use crate::lm::native::matmul::{Into, Matrix, multiply};
 use crate::lm::native::pass::{embed, sharpen, sharpness};
 use crate::lm::native::shape::{Angles, Plan, Shape};
 use crate::lm::native::threads::Threads;
-use crate::lm::native::weights::{Linears, Prepared};
+use crate::lm::native::weights::{Linears, Parameters, Prepared};
 use crate::lm::train::PromptGroup;
-use crate::lm::{Config, LmError, Weights};
+use crate::lm::{Config, LmError};
 
 /// A prompt that the model has read.
 pub(crate) struct Prompt {
@@ -73,14 +72,14 @@ thread_local! {
 }
 
 impl<'a> Decoder<'a> {
-    /// Prepares the weights for the threads of the current rayon pool; all logits will be those at `temperature`.
+    /// Prepares weights and adapter for the threads of the current rayon pool; all logits will be those at `temperature`.
     ///
     /// # Errors
     /// [`LmError::Config`] or [`LmError::Layout`] if weights and configuration do not fit.
-    pub(crate) fn new(config: &Config, weights: &'a Weights, temperature: f32) -> Result<Self, LmError> {
-        let plan = Plan::new(config, weights)?;
+    pub(crate) fn new(config: &Config, parameters: Parameters<'a>, temperature: f32) -> Result<Self, LmError> {
+        let plan = Plan::new(config, parameters)?;
         let threads = Threads::current();
-        let weights = Prepared::new(threads, &plan, weights);
+        let weights = Prepared::new(threads, &plan, parameters);
         Ok(Self {
             plan,
             threads,
@@ -122,15 +121,7 @@ impl<'a> Decoder<'a> {
                 cache.append(&shape, &saved.keys[rows.clone()], &saved.values[rows]);
                 caches.push(cache);
             }
-            let pass = attention::Forward {
-                queries: &saved.queries,
-                keys: &saved.keys,
-                values: &saved.values,
-                output: &mut saved.attended,
-                largest: &mut saved.largest,
-                inverse: &mut saved.inverse,
-            };
-            attention::forward(threads, &shape, &layout, pass);
+            saved.attend(threads, &shape, &layout);
         });
         let last: Vec<usize> = layout.groups.iter().map(|group| group.prompt.first + group.prompt.length - 1).collect();
         let logits = self.head(&last);

@@ -10,8 +10,9 @@ use crate::lm::native::math::{self, Rates, at};
 use crate::lm::native::pass::Pass;
 use crate::lm::native::shape::Plan;
 use crate::lm::native::threads::{Shared, Threads};
+use crate::lm::native::weights::Parameters;
 use crate::lm::train::{Accumulated, AdamW, Loss, OptimizerState, PromptGroup, TokenGradients, TokenScores};
-use crate::lm::{Config, LmError, Weights};
+use crate::lm::{Config, LmError, Parameter};
 
 /// Elements in one task of an update. Part of the order of the gradients' norm.
 const CHUNK: usize = 1 << 15;
@@ -25,8 +26,9 @@ pub(crate) struct Engine {
     pub(crate) rows: usize,
     /// Whether weight decay spares embedding, head and norms.
     pub(crate) decay_linear_only: bool,
+    /// Elements of each trained parameter.
     lengths: Vec<usize>,
-    /// Linear maps inside the layers.
+    /// Which of those are linear maps inside the layers.
     linear: Vec<bool>,
     pass: Pass,
     gradients: Vec<Buffer>,
@@ -38,15 +40,14 @@ pub(crate) struct Engine {
 }
 
 impl Engine {
-    pub(crate) fn new(config: &Config, weights: &Weights, optimizer: AdamW, rows: usize) -> Result<Self, LmError> {
-        let plan = Plan::new(config, weights)?;
-        let lengths = weights.parameters.iter().map(|parameter| parameter.data.len()).collect();
-        let linear = weights
-            .parameters
-            .iter()
-            .enumerate()
-            .map(|(slot, parameter)| parameter.shape.len() == 2 && slot != plan.embedding && slot != plan.unembedding)
-            .collect();
+    pub(crate) fn new(config: &Config, parameters: Parameters, optimizer: AdamW, rows: usize) -> Result<Self, LmError> {
+        let plan = Plan::new(config, parameters)?;
+        let adapted = parameters.adapter.is_some();
+        let trained = parameters.adapter.map_or(&parameters.weights.parameters, |adapter| &adapter.parameters);
+        let lengths = trained.iter().map(|parameter| parameter.data.len()).collect();
+        let outside = |slot: usize| !adapted && (slot == plan.embedding || slot == plan.unembedding);
+        let linear =
+            trained.iter().enumerate().map(|(slot, parameter)| parameter.shape.len() == 2 && !outside(slot)).collect();
         Ok(Self {
             plan,
             limit: config.max_position_embeddings,
@@ -66,6 +67,10 @@ impl Engine {
 
     pub(crate) fn set_temperature(&mut self, temperature: f32) {
         self.pass.set_temperature(temperature);
+    }
+
+    pub(crate) fn set_recompute(&mut self, recompute: bool) {
+        self.pass.set_recompute(recompute);
     }
 
     fn zeros(&self) -> Vec<Buffer> {
@@ -98,13 +103,13 @@ impl Engine {
     fn forward(
         &mut self,
         threads: Threads,
-        weights: &Weights,
+        parameters: Parameters,
         groups: &[PromptGroup],
         range: &Range<usize>,
         keep: bool,
     ) -> Result<(Layout, Vec<TokenScores>), LmError> {
         let layout = self.layout(groups, range)?;
-        self.pass.forward(threads, &self.plan, weights, &layout, keep);
+        self.pass.forward(threads, &self.plan, parameters, &layout, keep);
         let scores = layout
             .groups
             .iter()
@@ -141,25 +146,29 @@ impl Engine {
         Ok(scores)
     }
 
-    pub(crate) fn score(&mut self, weights: &Weights, groups: &[PromptGroup]) -> Result<Vec<TokenScores>, LmError> {
+    pub(crate) fn score(
+        &mut self,
+        parameters: Parameters,
+        groups: &[PromptGroup],
+    ) -> Result<Vec<TokenScores>, LmError> {
         let threads = Threads::current();
         let mut scores = Vec::with_capacity(groups.len());
         for range in self.passes(groups) {
-            scores.append(&mut self.forward(threads, weights, groups, &range, false)?.1);
+            scores.append(&mut self.forward(threads, parameters, groups, &range, false)?.1);
         }
         Ok(scores)
     }
 
     pub(crate) fn accumulate<E: From<LmError>>(
         &mut self,
-        weights: &Weights,
+        parameters: Parameters,
         groups: &[PromptGroup],
         loss: &mut Loss<'_, E>,
     ) -> Result<Accumulated, E> {
         let threads = Threads::current();
         let mut done = Accumulated::default();
         for range in self.passes(groups) {
-            let (layout, scores) = self.forward(threads, weights, groups, &range, true)?;
+            let (layout, scores) = self.forward(threads, parameters, groups, &range, true)?;
             done.forward_rows += layout.rows();
             let gradients = loss(range.clone(), &scores)?;
             let flat = flatten(&range, &scores, &gradients)?;
@@ -187,12 +196,13 @@ impl Engine {
             };
             done.backward_rows += layout.rows();
             let upstream = Upstream { log_probs: &flat.log_probs, entropies: flat.entropies.as_deref() };
-            self.pass.backward(threads, &self.plan, weights, &layout, upstream, &mut self.gradients);
+            self.pass.backward(threads, &self.plan, parameters, &layout, upstream, &mut self.gradients);
         }
         Ok(done)
     }
 
-    pub(crate) fn step(&mut self, weights: &mut Weights, lr: f64, max_norm: Option<f64>) -> Result<f64, LmError> {
+    /// Updates the trained parameters.
+    pub(crate) fn step(&mut self, trained: &mut [Parameter], lr: f64, max_norm: Option<f64>) -> Result<f64, LmError> {
         let threads = Threads::current();
         for moments in [&mut self.gradients, &mut self.first, &mut self.second] {
             if moments.is_empty() {
@@ -217,7 +227,7 @@ impl Engine {
             second: (1.0 / (1.0 - beta2.powf(power)).sqrt()) as f32,
             keep: (1.0 - lr * decay) as f32,
         };
-        for (slot, parameter) in weights.parameters.iter_mut().enumerate() {
+        for (slot, parameter) in trained.iter_mut().enumerate() {
             let decay = if self.decay_linear_only && !self.linear[slot] { 0.0 } else { weight_decay };
             let rates = rates(decay);
             let length = parameter.data.len();
@@ -266,7 +276,7 @@ impl Engine {
         }
     }
 
-    /// The accumulated gradient of a parameter; empty before the first accumulation.
+    /// The accumulated gradient of a trained parameter; empty before the first accumulation.
     pub(crate) fn gradient(&self, slot: usize) -> &[f32] {
         self.gradients.get(slot).map_or(&[], |gradient| &gradient[..self.lengths[slot]])
     }
@@ -278,13 +288,19 @@ impl Engine {
         OptimizerState { steps: self.steps, first: copy(&self.first), second: copy(&self.second) }
     }
 
-    pub(crate) fn restore(&mut self, weights: &Weights, state: &OptimizerState) -> Result<(), LmError> {
+    /// Updates made so far, and all first moments followed by all second ones, as [`Engine::state`] would copy them.
+    pub(crate) fn moments(&self) -> (u64, impl Iterator<Item = &[f32]>) {
+        let both = self.first.iter().zip(&self.lengths).chain(self.second.iter().zip(&self.lengths));
+        (self.steps, both.map(|(buffer, length)| &buffer[..*length]))
+    }
+
+    pub(crate) fn restore(&mut self, trained: &[Parameter], state: &OptimizerState) -> Result<(), LmError> {
         let mut restored = [self.zeros(), self.zeros()];
         for (buffers, moments) in restored.iter_mut().zip([&state.first, &state.second]) {
             if moments.is_empty() && state.steps == 0 {
                 continue;
             }
-            for (slot, parameter) in weights.parameters.iter().enumerate() {
+            for (slot, parameter) in trained.iter().enumerate() {
                 let found = moments.get(slot).map_or(0, Vec::len);
                 if found != self.lengths[slot] || moments.len() != self.lengths.len() {
                     return Err(LmError::Layout {

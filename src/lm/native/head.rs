@@ -10,6 +10,7 @@ use crate::lm::native::lanes::{LANES, Lanes, dispatched};
 use crate::lm::native::layout::Target;
 use crate::lm::native::math::{at, exp, put};
 use crate::lm::native::matmul::{Into, Matrix, Packed, multiply};
+use crate::lm::native::shape::Shape;
 use crate::lm::native::threads::{Shared, Threads};
 
 /// Tokens in a tile of the vocabulary. Part of the order of the sums.
@@ -17,6 +18,11 @@ const TILE: usize = 768;
 
 /// Logits, in floats, that are kept from forward to backward instead of being computed again: small vocabularies only.
 const KEPT_LOGITS: usize = 16 << 20;
+
+/// Floats that the head keeps for each row: a tile of logits, running sums, and its input and gradients, some packed.
+pub(super) fn row_floats(shape: &Shape) -> usize {
+    TILE.min(shape.vocabulary) + 2 * LANES + 8 + 6 * shape.hidden
+}
 
 /// The sizes of the head and its weights, row-major `(vocabulary, hidden)`.
 #[derive(Clone, Copy)]
@@ -128,7 +134,8 @@ impl Head {
         }
     }
 
-    /// After [`Head::forward`] of the same rows: adds to `weight_gradient` and replaces `hidden_gradient`.
+    /// After [`Head::forward`] of the same rows: adds to `weight_gradient`, unless the weights are frozen, and replaces
+    /// `hidden_gradient`.
     #[expect(clippy::too_many_arguments)]
     pub(super) fn backward(
         &mut self,
@@ -138,7 +145,7 @@ impl Head {
         rows: usize,
         targets: &[Target],
         upstream: Upstream,
-        weight_gradient: &mut [f32],
+        mut weight_gradient: Option<&mut [f32]>,
         hidden_gradient: &mut [f32],
     ) {
         let width = weights.hidden;
@@ -146,7 +153,9 @@ impl Head {
         if !self.kept {
             self.packed.pack(threads, hidden.transposed());
         }
-        self.upright.pack(threads, hidden);
+        if weight_gradient.is_some() {
+            self.upright.pack(threads, hidden);
+        }
         self.sort(targets);
         self.pull.reserve(rows);
         self.spread.reserve(rows);
@@ -189,8 +198,10 @@ impl Head {
                 next += 1;
             }
             let slopes = Matrix::new(tile_logits, tokens, rows);
-            let gradient = &mut weight_gradient[first * width..(first + tokens) * width];
-            multiply(threads, Into::Accumulate, slopes, self.upright.panels(), gradient, width);
+            if let Some(gradient) = &mut weight_gradient {
+                let gradient = &mut gradient[first * width..(first + tokens) * width];
+                multiply(threads, Into::Accumulate, slopes, self.upright.panels(), gradient, width);
+            }
             let tile = &weights.weights[first * width..(first + tokens) * width];
             self.tile_weights.pack(threads, Matrix::new(tile, tokens, width));
             let into = if first == 0 { Into::Replace } else { Into::Accumulate };

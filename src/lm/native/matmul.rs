@@ -157,6 +157,11 @@ impl<'a> Panels<'a> {
         Self { data, depth, columns, stride }
     }
 
+    /// Columns.
+    pub(super) fn width(self) -> usize {
+        self.columns
+    }
+
     /// The first `columns` columns.
     pub(super) fn columns(self, columns: usize) -> Self {
         assert!(columns <= self.columns);

@@ -1,25 +1,31 @@
 //! The whole decoder over a batch: embedding, layers, final norm and head, forward and backward.
 
-use crate::lm::Weights;
-use crate::lm::native::attention;
 use crate::lm::native::block::{Block, Norm, Saved, Scratch};
 use crate::lm::native::buffer::Buffer;
+use crate::lm::native::gradients::Gradients;
 use crate::lm::native::head::{Head, Unembedding, Upstream};
 use crate::lm::native::layout::Layout;
+use crate::lm::native::low_rank::LowRank;
 use crate::lm::native::matmul::Packed;
 use crate::lm::native::shape::{Angles, Plan};
 use crate::lm::native::threads::Threads;
-use crate::lm::native::weights::Fresh;
+use crate::lm::native::weights::{Fresh, Parameters};
 
 /// The reused memory of forward and backward passes.
 pub(super) struct Pass {
     /// What the input of the head is multiplied with: one over the temperature.
     sharpness: f32,
+    /// Whether only the layers' inputs are kept for the backward pass, which computes the rest again.
+    recompute: bool,
+    /// One a layer, or one for all.
     saved: Vec<Saved>,
+    /// The layers' inputs, where only those are kept: `(rows, hidden)` each.
+    inputs: Vec<Buffer>,
     scratch: Scratch,
     head: Head,
     angles: Angles,
     packed: Packed,
+    low_rank: LowRank,
     /// The middle of the layer before, where only one is kept.
     previous: Buffer,
     /// Input of the final norm, head rows only: `(head rows, hidden)`.
@@ -38,11 +44,14 @@ impl Pass {
     pub(super) fn new(temperature: f32) -> Self {
         Self {
             sharpness: sharpness(temperature),
+            recompute: false,
             saved: Vec::new(),
+            inputs: Vec::new(),
             scratch: Scratch::default(),
             head: Head::default(),
             angles: Angles::default(),
             packed: Packed::default(),
+            low_rank: LowRank::default(),
             previous: Buffer::default(),
             last: Buffer::default(),
             last_rstd: Buffer::default(),
@@ -59,23 +68,43 @@ impl Pass {
         self.sharpness = sharpness(temperature);
     }
 
+    /// Chooses whether backward computes each layer again from its input: a third more work, and memory for one layer
+    /// instead of all. No bit of the gradients changes.
+    pub(super) fn set_recompute(&mut self, recompute: bool) {
+        self.recompute = recompute;
+        (self.saved, self.inputs) = (Vec::new(), Vec::new());
+    }
+
     /// Computes the log-probabilities of the layout's targets and the entropies of its head rows. With `keep`, leaves
     /// behind what [`Pass::backward`] needs.
-    pub(super) fn forward(&mut self, threads: Threads, plan: &Plan, weights: &Weights, layout: &Layout, keep: bool) {
+    pub(super) fn forward(
+        &mut self,
+        threads: Threads,
+        plan: &Plan,
+        parameters: Parameters,
+        layout: &Layout,
+        keep: bool,
+    ) {
+        let weights = parameters.weights;
         let (shape, rows) = (&plan.shape, layout.rows());
         let hidden = shape.hidden;
         let last_position = layout.positions.iter().max().copied().unwrap_or(0);
         self.angles.cover(plan, last_position + 1);
-        self.saved.resize_with(if keep { plan.layers.len() } else { 1 }.max(self.saved.len()), Saved::default);
+        // Whether each layer has a `Saved` of its own.
+        let own = keep && !self.recompute;
+        self.saved.resize_with(if own { plan.layers.len() } else { 1 }.max(self.saved.len()), Saved::default);
+        if keep && !own {
+            self.inputs.resize_with(plan.layers.len(), Buffer::default);
+        }
         self.scratch.reserve(shape, rows, keep);
-        let mut linears = Fresh { weights, packed: &mut self.packed };
+        let mut linears = Fresh { parameters, packed: &mut self.packed, low_rank: &mut self.low_rank };
         for (layer, slots) in plan.layers.iter().enumerate() {
-            let (before, current) = self.saved.split_at_mut(if keep { layer } else { 0 });
+            let (before, current) = self.saved.split_at_mut(if own { layer } else { 0 });
             let saved = &mut current[0];
             saved.reserve(shape, rows);
             let block = Block { threads, shape, slots, angles: &self.angles, positions: &layout.positions };
-            // Without keeping, the one `Saved` would overwrite the stream that it reads.
-            if !keep {
+            // A shared `Saved` would overwrite the stream that it reads.
+            if !own {
                 std::mem::swap(&mut saved.middle, &mut self.previous);
                 saved.middle.reserve(rows * hidden);
             }
@@ -87,19 +116,12 @@ impl Pass {
             if base.is_none() {
                 embed(&weights.parameters[plan.embedding].data, &layout.tokens, hidden, &mut saved.input);
             }
-            block.forward(&mut linears, base, saved, &mut self.scratch, |saved| {
-                let pass = attention::Forward {
-                    queries: &saved.queries,
-                    keys: &saved.keys,
-                    values: &saved.values,
-                    output: &mut saved.attended,
-                    largest: &mut saved.largest,
-                    inverse: &mut saved.inverse,
-                };
-                attention::forward(threads, shape, layout, pass);
-            });
+            block.forward(&mut linears, base, saved, &mut self.scratch, |saved| saved.attend(threads, shape, layout));
+            if keep && !own {
+                std::mem::swap(&mut saved.input, &mut self.inputs[layer]);
+            }
         }
-        let middle = &self.saved[if keep { plan.layers.len() - 1 } else { 0 }].middle;
+        let middle = &self.saved[if own { plan.layers.len() - 1 } else { 0 }].middle;
         let count = layout.head_rows.len();
         for buffer in [&mut self.last, &mut self.normed] {
             buffer.reserve(count * hidden);
@@ -114,7 +136,7 @@ impl Pass {
         let norm = Norm { weight: &weights.parameters[plan.norm].data, epsilon: shape.epsilon, rows: count };
         norm.forward(threads, &self.last, None, &mut [], &mut self.normed, &mut self.last_rstd);
         sharpen(&mut self.normed[..count * hidden], self.sharpness);
-        self.head.forward(threads, unembedding(plan, weights), &self.normed, count, &layout.targets, keep);
+        self.head.forward(threads, unembedding(plan, parameters), &self.normed, count, &layout.targets, keep);
     }
 
     /// Log-probabilities of the targets, in nats, after [`Pass::forward`].
@@ -132,8 +154,15 @@ impl Pass {
         let (kept, from) = layout.retain(keep);
         let mut to = 0;
         for rows in from {
-            for saved in &mut self.saved {
-                saved.move_rows(&plan.shape, rows.start, to, rows.len());
+            if self.recompute {
+                let hidden = plan.shape.hidden;
+                for input in &mut self.inputs {
+                    input.copy_within(rows.start * hidden..rows.end * hidden, to * hidden);
+                }
+            } else {
+                for saved in &mut self.saved {
+                    saved.move_rows(&plan.shape, rows.start, to, rows.len());
+                }
             }
             to += rows.len();
         }
@@ -154,17 +183,19 @@ impl Pass {
         kept
     }
 
-    /// Adds to `gradients` (one buffer per parameter), given the gradients of the targets of `layout`, whose forward pass
+    /// Adds to `gradients` (one buffer per trained parameter), given the gradients of the targets of `layout`, whose forward pass
     /// kept everything. What it kept is used up.
     pub(super) fn backward(
         &mut self,
         threads: Threads,
         plan: &Plan,
-        weights: &Weights,
+        parameters: Parameters,
         layout: &Layout,
         upstream: Upstream,
         gradients: &mut [Buffer],
     ) {
+        let weights = parameters.weights;
+        let mut gradients = Gradients::new(parameters, gradients);
         let (shape, rows, count) = (&plan.shape, layout.rows(), layout.head_rows.len());
         let hidden = shape.hidden;
         for buffer in [&mut self.normed_gradient, &mut self.last_gradient] {
@@ -173,12 +204,12 @@ impl Pass {
         self.gradient.reserve(rows * hidden);
         self.head.backward(
             threads,
-            unembedding(plan, weights),
+            unembedding(plan, parameters),
             &self.normed,
             count,
             &layout.targets,
             upstream,
-            &mut gradients[plan.unembedding],
+            gradients.whole(plan.unembedding),
             &mut self.normed_gradient,
         );
         sharpen(&mut self.normed_gradient[..count * hidden], self.sharpness);
@@ -191,7 +222,7 @@ impl Pass {
             &self.last_rstd,
             &mut self.partial,
             &mut self.last_gradient,
-            &mut gradients[plan.norm],
+            gradients.whole(plan.norm),
         );
         self.gradient[..rows * hidden].fill(0.0);
         for (from, row) in self.last_gradient.chunks_exact(hidden).zip(&layout.head_rows) {
@@ -199,11 +230,17 @@ impl Pass {
         }
         for (layer, slots) in plan.layers.iter().enumerate().rev() {
             let block = Block { threads, shape, slots, angles: &self.angles, positions: &layout.positions };
-            let saved = &mut self.saved[layer];
-            block.backward(weights, layout, saved, &mut self.scratch, &mut self.gradient, gradients);
+            let saved = &mut self.saved[if self.recompute { 0 } else { layer }];
+            if self.recompute {
+                std::mem::swap(&mut saved.input, &mut self.inputs[layer]);
+                let mut linears = Fresh { parameters, packed: &mut self.packed, low_rank: &mut self.low_rank };
+                let attend = |saved: &mut Saved| saved.attend(threads, shape, layout);
+                block.fill(&mut linears, None, saved, &mut self.scratch, attend);
+            }
+            block.backward(parameters, layout, saved, &mut self.scratch, &mut self.gradient, &mut gradients);
         }
         // Rows of equal tokens add up in the order of the rows.
-        let embedding = &mut gradients[plan.embedding];
+        let Some(embedding) = gradients.whole(plan.embedding) else { return };
         for (from, token) in self.gradient.chunks_exact(hidden).zip(&layout.tokens) {
             let begin = *token as usize * hidden;
             for (to, from) in embedding[begin..begin + hidden].iter_mut().zip(from) {
@@ -233,7 +270,7 @@ pub(super) fn embed(embedding: &[f32], tokens: &[u32], hidden: usize, rows: &mut
     }
 }
 
-fn unembedding<'a>(plan: &Plan, weights: &'a Weights) -> Unembedding<'a> {
+fn unembedding<'a>(plan: &Plan, parameters: Parameters<'a>) -> Unembedding<'a> {
     let (vocabulary, hidden) = (plan.shape.vocabulary, plan.shape.hidden);
-    Unembedding { weights: &weights.parameters[plan.unembedding].data, vocabulary, hidden }
+    Unembedding { weights: &parameters.weights.parameters[plan.unembedding].data, vocabulary, hidden }
 }

@@ -1,7 +1,8 @@
 //! The sizes of a decoder, where its parameters are, and the angles of its positions.
 
 use crate::lm::native::buffer::Buffer;
-use crate::lm::{Config, LmError, Weights};
+use crate::lm::native::weights::Parameters;
+use crate::lm::{Config, LmError};
 
 /// The sizes that the kernels need.
 #[derive(Clone, Copy, Debug)]
@@ -17,6 +18,20 @@ pub(crate) struct Shape {
 }
 
 impl Shape {
+    /// The sizes of models of `config`.
+    pub(super) fn new(config: &Config) -> Self {
+        Self {
+            hidden: config.hidden_size,
+            inner: config.intermediate_size,
+            heads: config.num_attention_heads,
+            kv_heads: config.num_key_value_heads,
+            head: config.head_dim,
+            vocabulary: config.vocab_size,
+            epsilon: config.rms_norm_eps as f32,
+            has_head_norms: config.family.has_head_norms(),
+        }
+    }
+
     /// Width of all query heads.
     pub(super) fn query(&self) -> usize {
         self.heads * self.head
@@ -72,10 +87,12 @@ impl Plan {
     /// Finds the parameters by name and checks their shapes.
     ///
     /// # Errors
-    /// [`LmError::Layout`] if the weights are not those of the configuration.
-    pub(crate) fn new(config: &Config, weights: &Weights) -> Result<Self, LmError> {
+    /// [`LmError::Layout`] if the weights, or those of the adapter, are not those of the configuration.
+    pub(crate) fn new(config: &Config, parameters: Parameters) -> Result<Self, LmError> {
+        let Parameters { weights, adapter } = parameters;
         config.check("the model's configuration")?;
         weights.check(config)?;
+        adapter.map_or(Ok(()), |adapter| adapter.check(config))?;
         let find = |name: &str| {
             weights.parameters.iter().position(|parameter| parameter.name == name).ok_or_else(|| LmError::Layout {
                 parameter: name.to_owned(),
@@ -113,16 +130,7 @@ impl Plan {
         let embedding = find("model.embed_tokens.weight")?;
         let unembedding = if config.tie_word_embeddings { embedding } else { find("lm_head.weight")? };
         Ok(Self {
-            shape: Shape {
-                hidden: config.hidden_size,
-                inner: config.intermediate_size,
-                heads: config.num_attention_heads,
-                kv_heads: config.num_key_value_heads,
-                head: config.head_dim,
-                vocabulary: config.vocab_size,
-                epsilon: config.rms_norm_eps as f32,
-                has_head_norms: config.family.has_head_norms(),
-            },
+            shape: Shape::new(config),
             embedding,
             layers,
             norm: find("model.norm.weight")?,

@@ -1,6 +1,7 @@
 //! The instruction sets of this processor against each other: the whole model, forward and backward.
 
 use crate::base::Seed;
+use crate::lm::lora::{Adapter, LoraOptions, Target};
 use crate::lm::native::buffer::Buffer;
 use crate::lm::native::head::Upstream;
 use crate::lm::native::lanes::InstructionSet;
@@ -8,6 +9,7 @@ use crate::lm::native::layout::Layout;
 use crate::lm::native::pass::Pass;
 use crate::lm::native::shape::Plan;
 use crate::lm::native::threads::Threads;
+use crate::lm::native::weights::Parameters;
 use crate::lm::train::PromptGroup;
 use crate::lm::{Config, Family, Weights};
 
@@ -31,12 +33,25 @@ fn config(family: Family) -> Config {
     }
 }
 
+/// An adapter of every map, in which nothing is zero.
+fn adapter(config: &Config) -> Adapter {
+    let options = LoraOptions { rank: 3, targets: Target::ALL.to_vec(), ..LoraOptions::default() };
+    let mut adapter = Adapter::new(config, &options, Seed(6)).unwrap();
+    for parameter in &mut adapter.parameters {
+        parameter.data.iter_mut().enumerate().for_each(|(index, value)| *value += (index as f32).sin() * 0.1);
+    }
+    adapter
+}
+
 /// The bits of log-probabilities, entropies and gradients.
-fn run(family: Family, set: InstructionSet) -> Vec<u32> {
+fn run(family: Family, adapted: bool, set: InstructionSet) -> Vec<u32> {
     let config = config(family);
     let mut weights = Weights::random(&config, Seed(5));
     weights.parameters.iter_mut().flat_map(|parameter| &mut parameter.data).for_each(|value| *value *= 3.0);
-    let plan = Plan::new(&config, &weights).unwrap();
+    let adapter = adapted.then(|| adapter(&config));
+    let trained = adapter.as_ref().map_or(&weights.parameters, |adapter| &adapter.parameters);
+    let parameters = Parameters { weights: &weights, adapter: adapter.as_ref() };
+    let plan = Plan::new(&config, parameters).unwrap();
     let tokens = |from: u32, count: u32| (from..from + count).map(|token| token * 37 % 1001).collect();
     let groups = [
         PromptGroup { prompt: tokens(1, 50), completions: vec![tokens(9, 20), tokens(4, 7)] },
@@ -45,14 +60,13 @@ fn run(family: Family, set: InstructionSet) -> Vec<u32> {
     let layout = Layout::new(&groups, 0, 1001, 512).unwrap();
     let threads = Threads::with(set);
     let mut pass = Pass::new(0.8);
-    pass.forward(threads, &plan, &weights, &layout, true);
+    pass.forward(threads, &plan, parameters, &layout, true);
     let log_probs = pass.log_probs()[..layout.targets.len()].to_vec();
     let entropies = pass.entropies()[..layout.head_rows.len()].to_vec();
     let upstream: Vec<f32> = (0..layout.targets.len()).map(|index| (index as f32 * 0.7).sin()).collect();
-    let mut gradients: Vec<Buffer> =
-        weights.parameters.iter().map(|parameter| Buffer::zeros(parameter.data.len())).collect();
+    let mut gradients: Vec<Buffer> = trained.iter().map(|parameter| Buffer::zeros(parameter.data.len())).collect();
     let upstream = Upstream { log_probs: &upstream, entropies: Some(&upstream) };
-    pass.backward(threads, &plan, &weights, &layout, upstream, &mut gradients);
+    pass.backward(threads, &plan, parameters, &layout, upstream, &mut gradients);
     let gradients = gradients.iter().flat_map(|gradient| gradient.iter());
     log_probs.iter().chain(&entropies).chain(gradients).map(|value| value.to_bits()).collect()
 }
@@ -61,11 +75,11 @@ fn run(family: Family, set: InstructionSet) -> Vec<u32> {
 fn all_instruction_sets_give_the_same_bits() {
     let sets = InstructionSet::available();
     assert!(sets.contains(&InstructionSet::Portable) && sets.contains(&InstructionSet::detect()));
-    for family in Family::ALL {
-        let expected = run(family, InstructionSet::Portable);
+    for (family, adapted) in Family::ALL.into_iter().flat_map(|family| [(family, false), (family, true)]) {
+        let expected = run(family, adapted, InstructionSet::Portable);
         assert!(expected.iter().all(|bits| f32::from_bits(*bits).is_finite()));
         for set in &sets {
-            assert!(run(family, *set) == expected, "{family:?}: {set:?} differs from plain Rust");
+            assert!(run(family, adapted, *set) == expected, "{family:?}, {adapted}: {set:?} differs from plain Rust");
         }
     }
 }

@@ -1,6 +1,6 @@
 //! The parameters of `grpo`: as they are written, and checked.
 
-use serde::Deserialize;
+use serde::{Deserialize, de::IgnoredAny};
 
 use crate::{
     lm::{sample::Sampling, train::AdamW},
@@ -55,6 +55,12 @@ pub(super) struct Parameters {
     demonstration_keep_first: f64,
     demonstration_keep_last: f64,
     long_prompts: LongPrompts,
+    rows_per_pass: Option<usize>,
+    #[serde(default)]
+    recompute: bool,
+    /// Read by [`crate::stage::training::learner::lora`], which names it when it is wrong.
+    #[serde(rename = "lora")]
+    _lora: Option<IgnoredAny>,
 }
 
 /// What the stage works with.
@@ -71,6 +77,8 @@ pub(super) struct Settings {
     pub(super) optimizer: AdamW,
     pub(super) keep: Anneal,
     pub(super) long_prompts: LongPrompts,
+    pub(super) rows_per_pass: Option<usize>,
+    pub(super) recompute: bool,
     loss_type: LossType,
     level: RatioLevel,
     clip: (f64, f64, Option<f64>),
@@ -124,6 +132,8 @@ impl Parameters {
             },
             keep: Anneal { first: self.demonstration_keep_first, last: self.demonstration_keep_last },
             long_prompts: self.long_prompts,
+            rows_per_pass: self.rows_per_pass,
+            recompute: self.recompute,
             loss_type: LossType::from_name(&self.loss_type).map_err(named("loss-type"))?,
             level: RatioLevel::from_name(&self.ratio_level).map_err(named("ratio-level"))?,
             clip: (self.clip_low, self.clip_high, self.clip_delta),

@@ -1,20 +1,71 @@
 //! A model in training that can be killed at any moment: the trainer, its checkpoints, and what went wrong with numbers.
 
 use crate::{
+    base::Seed,
     lm::{
         LanguageModel, LmError,
-        train::{AdamW, OptimizerState, Trainer},
+        lora::{self, LoraOptions},
+        train::{AdamW, Footprint, OptimizerState, Trainer},
     },
     rl::RlError,
     stage::{
         StageCtx, StageError,
         training::{
             checkpoint::{self, Checkpoint, State},
+            memory::Needs,
             pace::Pace,
         },
     },
     table::{self, TableRow},
 };
+
+/// How a model is trained.
+#[derive(Clone, Debug)]
+pub(in crate::stage) struct Method {
+    pub(in crate::stage) optimizer: AdamW,
+    /// Of the policy whose log-probabilities are taken.
+    pub(in crate::stage) temperature: f32,
+    /// The adapter to train; without one, all weights are.
+    pub(in crate::stage) lora: Option<LoraOptions>,
+    /// Where the adapter's first values come from.
+    pub(in crate::stage) seed: Seed,
+    /// Rows of a pass, from the parameter `rows-per-pass`.
+    pub(in crate::stage) rows: Option<usize>,
+    /// Whether activations are computed again.
+    pub(in crate::stage) recompute: bool,
+}
+
+impl Method {
+    /// Returns the rows of a pass.
+    pub(in crate::stage) fn rows(&self) -> usize {
+        self.rows.unwrap_or(Trainer::DEFAULT_ROWS)
+    }
+}
+
+/// What a training works on.
+#[derive(Clone, Copy, Debug)]
+pub(in crate::stage) struct Work {
+    /// Rows of the longest group.
+    pub(in crate::stage) longest: usize,
+    /// Groups of a step.
+    pub(in crate::stage) groups: usize,
+    /// Bytes for sampling between updates.
+    pub(in crate::stage) sampling: u64,
+    /// Bytes of other models.
+    pub(in crate::stage) others: u64,
+}
+
+/// Returns the parameter `lora`, checked.
+///
+/// # Errors
+/// [`StageError::Parameter`] for an unknown key or target, or an adapter that cannot learn.
+pub(in crate::stage) fn lora(context: &StageCtx) -> Result<Option<LoraOptions>, StageError> {
+    let options: Option<LoraOptions> = context.param("lora")?;
+    if let Some(options) = &options {
+        options.check().map_err(|error| StageError::parameter("lora", error.to_string()))?;
+    }
+    Ok(options)
+}
 
 /// A model in training.
 pub(in crate::stage) struct Learner {
@@ -31,26 +82,39 @@ pub(in crate::stage) struct Learner {
 
 impl Learner {
     /// Begins, or goes on where an earlier attempt of the same key left off; then the tables that it had written so far
-    /// come along.
+    /// come along. A checkpoint holds what is trained only: the weights, or the adapter.
     ///
     /// # Errors
-    /// [`StageError::Failed`] if the model cannot be trained, [`StageError::Io`] if the checkpoint cannot be read.
+    /// [`StageError::Failed`] if the model cannot be trained, [`StageError::Io`] if the checkpoint cannot be read,
+    /// [`StageError::Parameter`] if the stage's memory does not suffice.
     pub(in crate::stage) fn new(
         context: &mut StageCtx,
         mut model: LanguageModel,
-        optimizer: AdamW,
-        temperature: f32,
+        method: &Method,
+        work: Work,
     ) -> Result<(Self, Vec<Vec<u8>>), StageError> {
-        let sizes = |model: &LanguageModel| -> Vec<usize> {
-            model.weights.parameters.iter().map(|parameter| parameter.data.len()).collect()
+        let failed = || StageError::failed("set up the training");
+        if let Some(options) = &method.lora {
+            model.adapt(options, method.seed).map_err(failed())?;
+        }
+        let needs = Needs {
+            footprint: Footprint::new(&model, method.recompute),
+            recomputing: Footprint::new(&model, true),
+            rows_per_pass: method.rows(),
+            longest: work.longest,
+            step: work.groups * work.longest,
+            sampling: work.sampling,
+            others: work.others,
         };
-        let found = checkpoint::load(context.scratch())?.filter(|found| fits(found, &sizes(&model)));
+        needs.check(context)?;
+        let sizes: Vec<usize> = model.trained().iter().map(|parameter| parameter.data.len()).collect();
+        let found = checkpoint::load(context.scratch())?.filter(|found| fits(found, &sizes));
         let (mut learner_state, mut tables) = ((0, 0, 0), Vec::new());
         let mut state = None;
         if let Some(found) = found {
             context.log(format!("going on after step {}, where an earlier attempt left off", found.steps));
             let mut tensors = found.tensors.into_iter();
-            for parameter in &mut model.weights.parameters {
+            for parameter in model.trained_mut() {
                 parameter.data = tensors.next().unwrap_or_default();
             }
             let moments: Vec<Vec<f32>> = tensors.collect();
@@ -60,8 +124,8 @@ impl Learner {
             learner_state = (found.steps, found.updates, found.tokens);
             tables = found.tables;
         }
-        let failed = || StageError::failed("set up the training");
-        let mut trainer = Trainer::new(model, optimizer).map_err(failed())?.at_temperature(temperature);
+        let mut trainer = Trainer::new(model, method.optimizer).map_err(failed())?.at_temperature(method.temperature);
+        trainer = trainer.rows_per_pass(method.rows()).recompute(method.recompute);
         if let Some(state) = state {
             trainer.restore(&state).map_err(failed())?;
         }
@@ -71,13 +135,19 @@ impl Learner {
         Ok((learner, tables))
     }
 
-    /// Ends the training and leaves the model as the output `model`.
+    /// Ends the training and leaves the model as the output `model`, an adapter merged into its weights. The adapter itself
+    /// is left as the output `adapter` where the request has one.
     ///
     /// # Errors
     /// [`StageError::Failed`] if a weight is no number: the last update went wrong where no loss was computed after it.
     pub(in crate::stage) fn save(self, context: &StageCtx) -> Result<(), StageError> {
         let (steps, seed) = (self.steps, context.seed().0);
         let model = self.trainer.into_model();
+        if let Some(adapter) = model.adapter.as_ref().filter(|_| context.has_output("adapter")) {
+            lora::save_peft(adapter, context.output_path("adapter")?)
+                .map_err(StageError::failed("write the adapter"))?;
+        }
+        let model = model.merged();
         let broken = model.weights.parameters.iter().find(|parameter| parameter.data.iter().any(|it| !it.is_finite()));
         if let Some(parameter) = broken {
             let what = format!("a weight of `{}` after step {steps} (seed {seed})", parameter.name);
@@ -100,14 +170,14 @@ impl Learner {
         self.tokens += tokens;
         let Self { trainer, steps, updates, tokens, pace } = self;
         pace.keep(|| {
-            let state = trainer.state();
-            let weights = trainer.model().weights.parameters.iter().map(|parameter| &parameter.data);
-            let tensors: Vec<&[f32]> = weights.chain(&state.first).chain(&state.second).map(Vec::as_slice).collect();
+            let (optimizer_steps, moments) = trainer.moments();
+            let trained = trainer.model().trained().iter().map(|parameter| &*parameter.data);
+            let tensors: Vec<&[f32]> = trained.chain(moments).collect();
             let saved = State {
                 steps: *steps as u64,
                 updates: *updates as u64,
                 tokens: *tokens,
-                optimizer_steps: state.steps,
+                optimizer_steps,
                 tables: &tables()?,
                 tensors: &tensors,
             };

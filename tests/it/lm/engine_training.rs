@@ -67,7 +67,7 @@ pub(super) fn groups(sizes: &[(usize, &[usize])], vocabulary: u32, seed: u64) ->
 }
 
 /// Derivatives of a made-up loss: different for every token, and the same however the completions are grouped.
-fn slopes(scores: &[TokenScores], entropy: f32) -> Vec<TokenGradients> {
+pub(super) fn slopes(scores: &[TokenScores], entropy: f32) -> Vec<TokenGradients> {
     let (mut first, mut second) = (0.0f32, 0.0f32);
     let wave = |number: &mut f32, scale: f32| {
         *number += 1.0;
@@ -87,26 +87,32 @@ fn slopes(scores: &[TokenScores], entropy: f32) -> Vec<TokenGradients> {
     slopes
 }
 
-fn gradients(model: &LanguageModel, groups: &[PromptGroup], entropy: f32, rows: usize) -> Vec<(String, Vec<f32>)> {
+/// The gradient of everything that is trained, by name.
+pub(super) fn gradients(
+    model: &LanguageModel,
+    groups: &[PromptGroup],
+    entropy: f32,
+    rows: usize,
+) -> Vec<(String, Vec<f32>)> {
     let mut trainer = Trainer::new(model.clone(), AdamW::default()).unwrap().rows_per_pass(rows);
     let all = slopes(&trainer.score(groups).unwrap(), entropy);
     trainer.accumulate::<LmError>(groups, &mut |range, _| Ok(all[range].to_vec())).unwrap();
-    let names = model.weights.parameters.iter().map(|parameter| parameter.name.clone());
+    let names = model.trained().iter().map(|parameter| parameter.name.clone());
     names.map(|name| (name.clone(), trainer.gradient(&name).unwrap().to_vec())).collect()
 }
 
-fn cosine(a: &[f32], b: &[f32]) -> f64 {
+pub(super) fn cosine(a: &[f32], b: &[f32]) -> f64 {
     let dot = |a: &[f32], b: &[f32]| a.iter().zip(b).map(|(a, b)| f64::from(*a) * f64::from(*b)).sum::<f64>();
     dot(a, b) / (dot(a, a) * dot(b, b)).sqrt()
 }
 
-fn relative(a: &[f32], b: &[f32]) -> f64 {
+pub(super) fn relative(a: &[f32], b: &[f32]) -> f64 {
     let largest = b.iter().fold(0.0f32, |largest, value| largest.max(value.abs()));
     let worst = a.iter().zip(b).fold(0.0f32, |worst, (a, b)| worst.max((a - b).abs()));
     f64::from(worst / largest)
 }
 
-const SIZES: &[(usize, &[usize])] = &[(70, &[5, 33, 1, 0, 20]), (1, &[3]), (21, &[40, 40])];
+pub(super) const SIZES: &[(usize, &[usize])] = &[(70, &[5, 33, 1, 0, 20]), (1, &[3]), (21, &[40, 40])];
 
 #[test]
 fn scores_and_gradients_equal_the_reference() {

@@ -59,6 +59,7 @@ impl Place {
             scratch: self.path("scratch"),
             seed: Seed(0),
             threads: 1,
+            memory_gb: None,
         };
         match source.strip_prefix("path:") {
             Some(path) => drop(request.files.insert("source".into(), path.into())),

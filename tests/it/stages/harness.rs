@@ -57,6 +57,7 @@ impl StageRun {
             scratch: root.join("scratch"),
             seed: Seed(7),
             threads: 2,
+            memory_gb: None,
         };
         for (name, parameter) in entries("parameters") {
             let Some(default) = parameter.get("default") else { continue };
@@ -99,6 +100,13 @@ impl StageRun {
         self
     }
 
+    /// Asks for an output that the manifest does not name.
+    pub fn output(mut self, port: &str, artifact_type: ArtifactType) -> Self {
+        let path = utf8(self.folder.path()).join("out").join(artifact_type.file_name(port));
+        self.request.outputs.insert(port.to_owned(), OutputSlot { artifact_type, path });
+        self
+    }
+
     /// Sets the seed.
     pub fn seed(mut self, seed: u64) -> Self {
         self.request.seed = Seed(seed);
@@ -108,6 +116,12 @@ impl StageRun {
     /// Sets the number of threads.
     pub fn threads(mut self, threads: usize) -> Self {
         self.request.threads = threads;
+        self
+    }
+
+    /// Sets the memory that the stage has asked for.
+    pub fn memory_gb(mut self, memory_gb: f64) -> Self {
+        self.request.memory_gb = Some(memory_gb);
         self
     }
 

@@ -1,0 +1,103 @@
+//! Whether a training fits the memory that its stage asked for. Nothing that a stage makes depends on the answer: what
+//! does not fit is refused with what would.
+
+use crate::{
+    lm::train::Footprint,
+    stage::{StageCtx, StageError},
+};
+
+/// What a training needs.
+#[derive(Clone, Copy, Debug)]
+pub(in crate::stage) struct Needs {
+    /// Of the training as it is set.
+    pub(in crate::stage) footprint: Footprint,
+    /// Of the same with `recompute`.
+    pub(in crate::stage) recomputing: Footprint,
+    /// Rows of a pass, as set.
+    pub(in crate::stage) rows_per_pass: usize,
+    /// Rows of the longest group: it cannot be split.
+    pub(in crate::stage) longest: usize,
+    /// Rows of a step at most.
+    pub(in crate::stage) step: usize,
+    /// Bytes for sampling between updates: a packed copy of the weights, keys and values.
+    pub(in crate::stage) sampling: u64,
+    /// Bytes of other models.
+    pub(in crate::stage) others: u64,
+}
+
+impl Needs {
+    /// Returns an upper estimate of the bytes at the peak: the buffers of passes stay while rollouts are sampled.
+    fn bytes(&self, footprint: &Footprint, rows_per_pass: usize) -> u64 {
+        let rows = rows_per_pass.min(self.step).max(self.longest);
+        footprint.bytes(rows) + self.sampling + self.others
+    }
+
+    /// Refuses a training that needs more than the stage's `memory-gb`.
+    ///
+    /// # Errors
+    /// [`StageError::Parameter`], with what would fit.
+    pub(in crate::stage) fn check(&self, context: &StageCtx) -> Result<(), StageError> {
+        match context.memory_gb() {
+            Some(allowed) if self.bytes(&self.footprint, self.rows_per_pass) as f64 > allowed * 1e9 => {
+                Err(StageError::parameter("rows-per-pass", self.complaint(allowed)))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// Says what is missing and what helps.
+    fn complaint(&self, allowed: f64) -> String {
+        let gb = |bytes: u64| (bytes as f64 / 1e8).ceil() / 10.0;
+        let needed = gb(self.bytes(&self.footprint, self.rows_per_pass));
+        let rows = self.rows_per_pass.min(self.step).max(self.longest);
+        let mut helps = vec![format!("give the stage `resources = {{ memory-gb = {needed:.1} }}`")];
+        let fits = |footprint: &Footprint, rows: usize| self.bytes(footprint, rows) as f64 <= allowed * 1e9;
+        if fits(&self.footprint, self.longest) {
+            let room = allowed * 1e9 - self.bytes(&self.footprint, self.longest) as f64;
+            let more = (room / self.footprint.row as f64) as usize;
+            helps.push(format!("set `rows-per-pass = {}`", self.longest + more));
+        }
+        if self.footprint != self.recomputing && fits(&self.recomputing, self.rows_per_pass) {
+            helps.push("set `recompute = true`".to_owned());
+        }
+        if self.footprint.trained == self.footprint.weights {
+            helps.push("train an adapter (`lora`)".to_owned());
+        }
+        format!(
+            "passes of {rows} rows need about {needed:.1} GB, more than the stage's `memory-gb` of {allowed}: {}",
+            helps.join(", or ")
+        )
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn complaints_name_what_would_fit() {
+        let footprint = Footprint { weights: 500_000_000, trained: 500_000_000, row: 1_000_000 };
+        let needs = Needs {
+            footprint,
+            recomputing: Footprint { row: 100_000, ..footprint },
+            rows_per_pass: 2048,
+            longest: 800,
+            step: 6400,
+            sampling: 700_000_000,
+            others: 0,
+        };
+        // Weights, gradients and two moments: 2 GB; 2048 rows of a megabyte; 0.7 GB to sample with.
+        assert_eq!(needs.bytes(&footprint, 2048), 4_748_000_000);
+        assert_eq!(
+            needs.complaint(4.0),
+            "passes of 2048 rows need about 4.8 GB, more than the stage's `memory-gb` of 4: give the stage \
+             `resources = { memory-gb = 4.8 }`, or set `rows-per-pass = 1300`, or set `recompute = true`, or train an \
+             adapter (`lora`)"
+        );
+        // No group of 800 rows fits, however few rows a pass has.
+        let complaint = needs.complaint(3.4);
+        assert!(!complaint.contains("rows-per-pass") && complaint.contains("recompute"), "{complaint}");
+        let small = Needs { step: 100, longest: 50, ..needs };
+        assert_eq!(small.bytes(&footprint, 2048), 2_800_000_000);
+    }
+}
