@@ -14,7 +14,7 @@ use clap_complete::Shell;
     disable_help_subcommand = true,
     after_help = "Examples:\n  pipeline run pipelines/quickstart.toml\n  pipeline plan pipelines/quickstart.toml --set round.times=3\n  \
                   pipeline explain pipelines/quickstart.toml 'train[2] @ kl=on'\n\nExit codes: 0 ok, 1 a stage failed, 2 usage, 3 invalid \
-                  configuration, 4 store integrity, 6 remote, 130 interrupted."
+                  configuration, 4 store integrity, 130 interrupted."
 )]
 pub struct Arguments {
     /// The store's folder [default: `artifacts` in the project].

@@ -16,8 +16,6 @@ pub mod exit_code {
     pub const CONFIGURATION: u8 = 3;
     /// The store is damaged or cannot be used.
     pub const STORE: u8 = 4;
-    /// A remote failed.
-    pub const REMOTE: u8 = 6;
     /// The user stopped it.
     pub const INTERRUPTED: u8 = 130;
 }
