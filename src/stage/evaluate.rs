@@ -6,91 +6,32 @@ mod score;
 
 use std::collections::BTreeMap;
 
-use serde::Deserialize;
-
 pub use self::score::score_completion;
 use crate::{
     base::Seed,
-    lm::sample::{PromptRequest, Sampling},
     stage::{
         StageCtx, StageError,
-        training::{
-            self,
-            completions::Order,
-            constrain::Constrain,
-            policy::Policy,
-            prompts::{LongPrompts, Question, Room, questions},
-        },
+        training::{self, completions::Order},
     },
     table::{ReportRow, ScoreRow},
 };
 
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields, rename_all = "kebab-case")]
-struct Parameters {
-    demonstrations: bool,
-    temperature: f32,
-    top_p: f32,
-    min_p: f32,
-    top_k: usize,
-    max_tokens: usize,
-    stop: Vec<String>,
-    constrain: Constrain,
-    sampling_seed: u64,
-    long_prompts: LongPrompts,
-    #[serde(default)]
-    backend: serde_json::Value,
-}
-
 pub(super) fn run(context: &mut StageCtx) -> Result<(), StageError> {
-    let parameters: Parameters = context.params()?;
-    training::on_threads(context, |context| evaluate(context, &parameters))
+    training::on_threads(context, evaluate)
 }
 
-fn evaluate(context: &mut StageCtx, parameters: &Parameters) -> Result<(), StageError> {
-    let policy = Policy::read(context, &parameters.backend)?;
-    let samples = context.input_samples("samples")?;
-    let room = Room { context: policy.context(), long: parameters.long_prompts };
-    let questions =
-        questions(context, &samples, policy.tokenizer(), parameters.demonstrations, room, |_| parameters.max_tokens)?;
-    let requests: Vec<PromptRequest> = questions
-        .iter()
-        .map(|question| PromptRequest {
-            id: samples[question.sample].id.clone(),
-            tokens: question.tokens(parameters.demonstrations).to_vec(),
-            count: 1,
-        })
-        .collect();
-    let sampling = Sampling {
-        temperature: parameters.temperature,
-        top_k: parameters.top_k,
-        top_p: parameters.top_p,
-        min_p: parameters.min_p,
-        max_tokens: parameters.max_tokens,
-        stop: parameters.stop.clone(),
-    };
-    let seed = Seed(parameters.sampling_seed).derive("evaluate");
-    let grammar = |question: &Question| parameters.constrain.grammar(&samples[question.sample]);
-    let grammars = questions.iter().map(grammar).collect();
-    let texts = policy.texts(context, &samples, &questions, parameters.demonstrations)?;
-    let order = Order {
-        policy: &policy,
-        requests: &requests,
-        texts: &texts,
-        sampling: &sampling,
-        seed,
-        grammars,
-        unit: "samples",
-    };
+fn evaluate(context: &mut StageCtx) -> Result<(), StageError> {
+    let seed = Seed(context.param("sampling-seed")?).derive("evaluate");
+    let order = Order::read(context, 1, seed, "samples")?;
+    let samples = &order.samples;
     let mut answered: Vec<Option<ScoreRow>> = vec![None; samples.len()];
     let (mut ended, mut right) = (0_u64, 0_u64);
     order.complete(context, |context, request, answers| {
-        let index = questions[request].sample;
         for answer in answers {
-            let row = score_completion(&samples[index], &answer.text);
+            let row = score_completion(order.sample_of(request), &answer.text);
             ended += 1;
             right += u64::from(row.correct);
-            answered[index] = Some(row);
+            answered[order.questions[request].sample] = Some(row);
         }
         #[expect(clippy::cast_precision_loss, reason = "counts of rows")]
         context.metric("accuracy", ended, right as f64 / ended as f64);

@@ -1,5 +1,7 @@
 //! Completions of many prompts, told as they come and kept for an attempt that has to go on.
 
+use serde_json::Value;
+
 use crate::{
     base::Seed,
     lm::{
@@ -11,29 +13,37 @@ use crate::{
         backend::{Answer, Heard, Wanted, ask},
         training::{
             answers::Answers,
+            constrain::Constrain,
             pace::Pace,
             policy::{Policy, Served},
+            prompts::{Question, Room, questions},
             rollouts::BATCH,
         },
     },
+    tools::Sample,
 };
 
 /// The facts that an order says of a server.
 const MODEL_FACT: &str = "backend-model";
 const FINGERPRINT_FACT: &str = "backend-fingerprint";
 
-/// What is to be completed, and how.
-pub(in crate::stage) struct Order<'a> {
-    pub(in crate::stage) policy: &'a Policy,
-    pub(in crate::stage) requests: &'a [PromptRequest],
+/// The answers that a policy is to give to samples: what `rollout` and `evaluate` have in common.
+pub(in crate::stage) struct Order {
+    /// The input `samples`.
+    pub(in crate::stage) samples: Vec<Sample>,
+    /// Those of them that fit the model.
+    pub(in crate::stage) questions: Vec<Question>,
+    /// One for each question.
+    pub(in crate::stage) requests: Vec<PromptRequest>,
+    policy: Policy,
     /// The requests' prompts as texts: what [`Policy::texts`] gives.
-    pub(in crate::stage) texts: &'a [String],
-    pub(in crate::stage) sampling: &'a Sampling,
-    pub(in crate::stage) seed: Seed,
+    texts: Vec<String>,
+    sampling: Sampling,
+    seed: Seed,
     /// What the completions of each request are held to.
-    pub(in crate::stage) grammars: Vec<Option<String>>,
+    grammars: Vec<Option<String>>,
     /// What one completion is called: `rollouts`.
-    pub(in crate::stage) unit: &'a str,
+    unit: &'static str,
 }
 
 /// How far an order is.
@@ -43,7 +53,60 @@ struct Done {
     tokens: usize,
 }
 
-impl Order<'_> {
+impl Order {
+    /// Reads the inputs `model` and `samples` and the parameters that say how to ask: `count` completions of each question.
+    ///
+    /// # Errors
+    /// Those of the inputs; [`StageError::Parameter`]; [`StageError::Data`] for samples that do not fit, as `long-prompts`
+    /// has it.
+    pub(in crate::stage) fn read(
+        context: &mut StageCtx,
+        count: usize,
+        seed: Seed,
+        unit: &'static str,
+    ) -> Result<Self, StageError> {
+        let policy = Policy::read(context, &context.param::<Option<Value>>("backend")?.unwrap_or_default())?;
+        let constrain: Constrain = context.param("constrain")?;
+        if constrain != Constrain::None && matches!(policy, Policy::Server(_)) {
+            let reason = "a server holds no completion to a grammar of ours: leave `backend` or `constrain` out";
+            return Err(StageError::parameter("constrain", reason));
+        }
+        let sampling = Sampling {
+            temperature: context.param("temperature")?,
+            top_k: context.param("top-k")?,
+            top_p: context.param("top-p")?,
+            min_p: context.param("min-p")?,
+            max_tokens: context.param("max-tokens")?,
+            stop: context.param("stop")?,
+        };
+        let demonstrations: bool = context.param("demonstrations")?;
+        let room = Room { context: policy.context(), long: context.param("long-prompts")? };
+        let samples = context.input_samples("samples")?;
+        let questions =
+            questions(context, &samples, policy.tokenizer(), demonstrations, room, |_| sampling.max_tokens)?;
+        let request = |question: &Question| PromptRequest {
+            id: samples[question.sample].id.clone(),
+            tokens: question.tokens(demonstrations).to_vec(),
+            count,
+        };
+        Ok(Self {
+            requests: questions.iter().map(request).collect(),
+            texts: policy.texts(context, &samples, &questions, demonstrations)?,
+            grammars: questions.iter().map(|question| constrain.grammar(&samples[question.sample])).collect(),
+            samples,
+            questions,
+            policy,
+            sampling,
+            seed,
+            unit,
+        })
+    }
+
+    /// The sample that a request is about.
+    pub(in crate::stage) fn sample_of(&self, request: usize) -> &Sample {
+        &self.samples[self.questions[request].sample]
+    }
+
     /// Gets every completion and hands each request's to `sink` when the last of them has ended, in whatever order.
     /// Goes on where a killed attempt of the same key left off.
     ///
@@ -54,7 +117,7 @@ impl Order<'_> {
         context: &mut StageCtx,
         mut sink: impl FnMut(&mut StageCtx, usize, &[Answer]),
     ) -> Result<(), StageError> {
-        let mut answers = Answers::load(context, self.requests)?;
+        let mut answers = Answers::load(context, &self.requests)?;
         let done = answers.iter().fold(Done { answers: 0, tokens: 0 }, |done, (_, _, answer)| Done {
             answers: done.answers + 1,
             tokens: done.tokens + answer.tokens,
@@ -68,12 +131,8 @@ impl Order<'_> {
                 sink(context, request, &group);
             }
         }
-        match self.policy {
+        match &self.policy {
             Policy::Model(model) => self.sample(context, model, &mut answers, done, sink),
-            Policy::Server(_) if self.grammars.iter().any(Option::is_some) => Err(StageError::parameter(
-                "constrain",
-                "a server holds no completion to a grammar of ours: leave `backend` or `constrain` out",
-            )),
             Policy::Server(served) => self.ask(context, served, &mut answers, done, sink),
         }
     }
@@ -100,9 +159,8 @@ impl Order<'_> {
         missing.dedup();
         let requests: Vec<PromptRequest> = missing.iter().map(|request| self.requests[*request].clone()).collect();
         let failed = || StageError::failed(format!("sample {} (seed {})", self.unit, self.seed.0));
-        let generation = Generation::new(model, &requests, self.sampling, self.seed, BATCH).map_err(failed())?;
-        let grammars: Vec<Option<String>> =
-            missing.iter().map(|request| self.grammars.get(*request).cloned().flatten()).collect();
+        let generation = Generation::new(model, &requests, &self.sampling, self.seed, BATCH).map_err(failed())?;
+        let grammars: Vec<Option<String>> = missing.iter().map(|request| self.grammars[*request].clone()).collect();
         let mut generation = generation.held_to(&grammars).map_err(failed())?;
         let (mut pace, mut told) = (Pace::new(), 0);
         while let Some(step) = generation.step().map_err(failed())? {
@@ -151,7 +209,7 @@ impl Order<'_> {
             self.unit
         ));
         let mut pace = Pace::new();
-        let asked = ask(&served.backend, self.sampling, self.seed, &served.tokenizer, &wanted, |heard| {
+        let asked = ask(&served.backend, &self.sampling, self.seed, &served.tokenizer, &wanted, |heard| {
             let (place, answer) = match heard {
                 Heard::Note(note) => {
                     context.log(note);
