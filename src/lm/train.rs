@@ -160,6 +160,11 @@ impl Trainer {
         &self.model
     }
 
+    /// Gives the memory of activations back until the next pass: for others that work in between, as a sampler does.
+    pub fn release_activations(&mut self) {
+        self.engine.release();
+    }
+
     /// Ends training.
     pub fn into_model(self) -> LanguageModel {
         self.model

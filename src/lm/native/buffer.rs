@@ -1,5 +1,6 @@
 //! Aligned memory that grows and is reused.
 
+use std::alloc::{Layout, alloc_zeroed, handle_alloc_error};
 use std::ops::{Deref, DerefMut};
 
 /// One cache line.
@@ -27,10 +28,7 @@ impl Buffer {
         if lines > self.lines.len() {
             // Dropped first: the old contents need not be copied, and two buffers need not exist at once.
             self.lines = Vec::new();
-            let mut fresh = Vec::with_capacity(lines);
-            prefer_huge_pages(&fresh);
-            fresh.resize(lines, Line([0.0; 16]));
-            self.lines = fresh;
+            self.lines = zeroed(lines);
         }
     }
 }
@@ -49,6 +47,24 @@ impl DerefMut for Buffer {
         // SAFETY: a line is 16 floats without padding.
         unsafe { std::slice::from_raw_parts_mut(self.lines.as_mut_ptr().cast(), self.lines.len() * 16) }
     }
+}
+
+/// Lines of zeros. Large ones come from the kernel as they are needed: the threads that work with them touch them first.
+fn zeroed(lines: usize) -> Vec<Line> {
+    let Ok(layout) = Layout::array::<Line>(lines) else { return vec![Line([0.0; 16]); lines] };
+    if layout.size() == 0 {
+        return Vec::new();
+    }
+    // SAFETY: the layout is not empty; the vector takes over memory of its own layout, in which all bytes zero are floats.
+    let fresh = unsafe {
+        let memory = alloc_zeroed(layout);
+        if memory.is_null() {
+            handle_alloc_error(layout);
+        }
+        Vec::from_raw_parts(memory.cast::<Line>(), lines, lines)
+    };
+    prefer_huge_pages(&fresh);
+    fresh
 }
 
 /// Asks the kernel for huge pages before the first touch: large buffers fault 512 times less often. A refusal costs nothing.

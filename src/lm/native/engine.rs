@@ -73,6 +73,11 @@ impl Engine {
         self.pass.set_recompute(recompute);
     }
 
+    /// Gives the memory of passes back.
+    pub(crate) fn release(&mut self) {
+        self.pass.release();
+    }
+
     fn zeros(&self) -> Vec<Buffer> {
         self.lengths.iter().map(|length| Buffer::zeros(*length)).collect()
     }

@@ -1,7 +1,8 @@
 //! The output head: log-probabilities and entropies of rows, and their gradients, without the logits of all tokens.
 //!
 //! The vocabulary is taken in tiles of 768 tokens; for each, the logits of all rows are computed (vocabulary-major, so
-//! that the embedding is read in place), folded into running sums, and dropped. The backward pass computes them again.
+//! that the embedding is read in place), folded into running sums, and dropped. The backward pass computes them again, but
+//! for the first few, which are kept.
 //! The running sums have one order, by tile and by lane of 16 tokens, which [`row_sum`] follows for the rows of the
 //! sampler: both give the same bits.
 
@@ -16,7 +17,8 @@ use crate::lm::native::threads::{Shared, Threads};
 /// Tokens in a tile of the vocabulary. Part of the order of the sums.
 const TILE: usize = 768;
 
-/// Logits, in floats, that are kept from forward to backward instead of being computed again: small vocabularies only.
+/// Logits, in floats, that are kept from forward to backward instead of being computed again: tiles as long as they fit,
+/// all of a small vocabulary.
 const KEPT_LOGITS: usize = 16 << 20;
 
 /// Floats that the head keeps for each row: a tile of logits, running sums, and its input and gradients, some packed.
@@ -35,9 +37,7 @@ pub(super) struct Unembedding<'a> {
 /// Buffers of the head, and the sums of the last forward pass.
 #[derive(Default)]
 pub(super) struct Head {
-    /// `[token][row]`: of one tile, or of the whole vocabulary if they are kept.
-    logits: Buffer,
-    kept: bool,
+    logits: Logits,
     packed: Packed,
     upright: Packed,
     tile_weights: Packed,
@@ -63,6 +63,34 @@ pub(super) struct Head {
     spread: Buffer,
 }
 
+/// Logits, `[token][row]`: those of the first tiles, from forward to backward, and those of one other tile.
+#[derive(Default)]
+struct Logits {
+    kept: Buffer,
+    /// Tokens of the tiles that are kept.
+    kept_tokens: usize,
+    other: Buffer,
+}
+
+impl Logits {
+    /// Makes room for the logits of `rows` rows, of which some may be kept.
+    fn reserve(&mut self, vocabulary: usize, rows: usize, keep: bool) {
+        let tiles = if keep { KEPT_LOGITS / (rows.max(1) * TILE) } else { 0 };
+        self.kept_tokens = (tiles * TILE).min(vocabulary);
+        self.kept.reserve(self.kept_tokens * rows);
+        self.other.reserve(TILE.min(vocabulary) * rows);
+    }
+
+    /// The tile of `tokens` tokens from `first`.
+    fn tile(&mut self, first: usize, tokens: usize, rows: usize) -> &mut [f32] {
+        if first < self.kept_tokens {
+            &mut self.kept[first * rows..(first + tokens) * rows]
+        } else {
+            &mut self.other[..tokens * rows]
+        }
+    }
+}
+
 /// Gradients that come to the head.
 #[derive(Clone, Copy)]
 pub(super) struct Upstream<'a> {
@@ -83,7 +111,7 @@ impl Head {
         targets: &[Target],
         keep: bool,
     ) {
-        self.kept = keep && weights.vocabulary * rows <= KEPT_LOGITS;
+        self.logits.reserve(weights.vocabulary, rows, keep);
         self.packed.pack(threads, Matrix::new(&hidden[..rows * weights.hidden], rows, weights.hidden).transposed());
         for buffer in [&mut self.largest, &mut self.inverse, &mut self.log_sum, &mut self.entropies] {
             buffer.reserve(rows);
@@ -94,8 +122,8 @@ impl Head {
         self.sort(targets);
         let mut next = 0;
         for first in (0..weights.vocabulary).step_by(TILE) {
-            let (begin, tokens) = self.tile_logits(threads, weights, first, rows);
-            let logits = &self.logits[begin..];
+            let tokens = self.tile_logits(threads, weights, first, rows);
+            let logits = self.logits.tile(first, tokens, rows);
             let [largest, sums, moments] =
                 [&mut self.largest, &mut self.sums, &mut self.moments].map(|buffer| Shared::new(buffer));
             threads.worth(tokens * rows).blocks(rows, LANES, |begin, end| {
@@ -150,7 +178,7 @@ impl Head {
     ) {
         let width = weights.hidden;
         let hidden = Matrix::new(&hidden[..rows * width], rows, width);
-        if !self.kept {
+        if self.logits.kept_tokens < weights.vocabulary {
             self.packed.pack(threads, hidden.transposed());
         }
         if weight_gradient.is_some() {
@@ -167,12 +195,11 @@ impl Head {
         }
         let mut next = 0;
         for first in (0..weights.vocabulary).step_by(TILE) {
-            let (begin, tokens) = if self.kept {
-                (first * rows, TILE.min(weights.vocabulary - first))
-            } else {
-                self.tile_logits(threads, weights, first, rows)
-            };
-            let tile_logits = &mut self.logits[begin..begin + tokens * rows];
+            let tokens = TILE.min(weights.vocabulary - first);
+            if first >= self.logits.kept_tokens {
+                self.tile_logits(threads, weights, first, rows);
+            }
+            let tile_logits = self.logits.tile(first, tokens, rows);
             let logits = Shared::new(tile_logits);
             let sources = [&self.pull, &self.spread, &self.log_sum, &self.entropies];
             threads.worth(tokens * rows).blocks(rows, LANES, |begin, end| {
@@ -211,7 +238,7 @@ impl Head {
 
     /// Keeps the sums of the rows `keep` only, in that order.
     pub(super) fn retain(&mut self, keep: &[usize]) {
-        self.kept = false;
+        self.logits.kept_tokens = 0;
         for buffer in [&mut self.log_sum, &mut self.entropies] {
             for (to, from) in keep.iter().enumerate() {
                 buffer[to] = buffer[*from];
@@ -219,16 +246,14 @@ impl Head {
         }
     }
 
-    /// Computes the logits of a tile, `(tokens, rows)`; returns where they begin and its tokens.
-    fn tile_logits(&mut self, threads: Threads, weights: Unembedding, first: usize, rows: usize) -> (usize, usize) {
+    /// Computes the logits of the tile from the token `first`, `(tokens, rows)`, to where they belong; returns its tokens.
+    fn tile_logits(&mut self, threads: Threads, weights: Unembedding, first: usize, rows: usize) -> usize {
         let tokens = TILE.min(weights.vocabulary - first);
-        let tile = &weights.weights[first * weights.hidden..(first + tokens) * weights.hidden];
-        let held = if self.kept { weights.vocabulary } else { TILE.min(weights.vocabulary) };
-        self.logits.reserve(held * rows);
-        let begin = if self.kept { first * rows } else { 0 };
-        let tile = Matrix::new(tile, tokens, weights.hidden);
-        multiply(threads, Into::Replace, tile, self.packed.panels(), &mut self.logits[begin..], rows);
-        (begin, tokens)
+        let from = &weights.weights[first * weights.hidden..(first + tokens) * weights.hidden];
+        let to = self.logits.tile(first, tokens, rows);
+        let from = Matrix::new(from, tokens, weights.hidden);
+        multiply(threads, Into::Replace, from, self.packed.panels(), to, rows);
+        tokens
     }
 
     fn sort(&mut self, targets: &[Target]) {

@@ -29,8 +29,10 @@ const DEPTH_BLOCK: usize = 512;
 /// Bytes of packed panels to sweep with one tile of `A`: half of a usual second-level cache.
 const PANEL_BLOCK_BYTES: usize = 512 * 1024;
 
-/// Multiply-adds below which a product is not shared among threads.
+/// Multiply-adds below which a product is not shared among threads, if its right-hand side has fewer floats than this too: a
+/// row times a matrix takes the time to read the matrix.
 const PARALLEL_WORK: usize = 1 << 20;
+const PARALLEL_FLOATS: usize = 1 << 16;
 
 /// A read-only matrix with any strides, in floats.
 #[derive(Clone, Copy)]
@@ -87,11 +89,18 @@ impl Packed {
         }
         let threads = if self.depth * self.columns < 1 << 16 { Threads::one() } else { threads };
         let data = Shared::new(&mut self.data[..panels * size]);
-        threads.each(panels, |panel| {
-            // SAFETY: each panel is written by one task.
-            let target = unsafe { data.slice(panel * size, size) };
-            pack_panel(target, matrix, panel * PANEL);
-        });
+        if matrix.column_stride == 1 {
+            threads.blocks(self.depth, STRETCH, |begin, end| {
+                // SAFETY: the data holds all panels; each row of them is written by one task.
+                unsafe { pack_rows_of_panels(&data, size, matrix, begin, end) };
+            });
+        } else {
+            threads.each(panels, |panel| {
+                // SAFETY: each panel is written by one task.
+                let target = unsafe { data.slice(panel * size, size) };
+                pack_panel(target, matrix, panel * PANEL);
+            });
+        }
     }
 
     /// The panels, to read.
@@ -100,44 +109,72 @@ impl Packed {
     }
 }
 
+/// Copies the rows `begin..end` of a matrix of contiguous rows into panels of `size` floats.
+///
+/// # Safety
+/// No other task may touch these rows of the panels.
+unsafe fn pack_rows_of_panels(panels: &Shared, size: usize, matrix: Matrix, begin: usize, end: usize) {
+    for row in begin..end {
+        let place = row * matrix.row_stride;
+        let from = &matrix.data[place..place + matrix.columns];
+        for (panel, from) in from.chunks(PANEL).enumerate() {
+            // SAFETY: as promised by the caller.
+            let to = unsafe { panels.slice(panel * size + row * PANEL, PANEL) };
+            if from.len() == PANEL {
+                copy_fixed::<PANEL>(to, from);
+            } else {
+                to[..from.len()].copy_from_slice(from);
+                to[from.len()..].fill(0.0);
+            }
+        }
+    }
+}
+
+/// Copies the columns from `first` of a matrix without contiguous rows, as many as one panel has.
 fn pack_panel(target: &mut [f32], matrix: Matrix, first: usize) {
     let width = PANEL.min(matrix.columns - first);
-    if matrix.column_stride == 1 {
+    if width < PANEL {
+        target.fill(0.0);
+    }
+    if matrix.row_stride != 1 {
         for (depth, row) in target.chunks_exact_mut(PANEL).enumerate() {
-            let begin = depth * matrix.row_stride + first;
-            if width == PANEL {
-                copy_fixed::<PANEL>(row, &matrix.data[begin..begin + PANEL]);
-            } else {
-                row[..width].copy_from_slice(&matrix.data[begin..begin + width]);
-                row[width..].fill(0.0);
+            for (column, slot) in row[..width].iter_mut().enumerate() {
+                *slot = matrix.data[(first + column) * matrix.column_stride + depth * matrix.row_stride];
             }
         }
         return;
     }
-    // Transposing: blocks of 16 along the depth keep both sides within a few cache lines.
-    if width < PANEL {
-        target.fill(0.0);
-    }
-    let depth = matrix.rows;
-    let mut block = 0;
-    while block < depth {
-        let end = (block + 16).min(depth);
+    // Transposing: by stretches of the depth that fit the first-level cache on both sides. The sources are too many for the
+    // processor to foresee, so the next stretch is asked for while this one is copied.
+    for (block, target) in target.chunks_mut(STRETCH * PANEL).enumerate() {
+        let depth = target.len() / PANEL;
         for column in 0..width {
-            let begin = (first + column) * matrix.column_stride;
-            if matrix.row_stride == 1 {
-                let source = &matrix.data[begin + block..begin + end];
-                let target = &mut target[block * PANEL + column..];
-                for (value, slot) in source.iter().zip(target.iter_mut().step_by(PANEL)) {
-                    *slot = *value;
-                }
-            } else {
-                for index in block..end {
-                    target[index * PANEL + column] = matrix.data[begin + index * matrix.row_stride];
-                }
+            let begin = (first + column) * matrix.column_stride + block * STRETCH;
+            let source = &matrix.data[begin..begin + depth];
+            for line in (STRETCH..2 * STRETCH).step_by(LANES) {
+                prefetch(source.as_ptr().wrapping_add(line));
+            }
+            for (value, row) in source.iter().zip(target.chunks_exact_mut(PANEL)) {
+                row[column] = *value;
             }
         }
-        block = end;
     }
+}
+
+/// Depth that is transposed at once.
+const STRETCH: usize = 64;
+
+/// Hints that this address will be read soon; any address is fine.
+#[inline(always)]
+fn prefetch(address: *const f32) {
+    #[cfg(target_arch = "x86_64")]
+    {
+        use std::arch::x86_64::{_MM_HINT_T0, _mm_prefetch};
+        // SAFETY: a hint; every x86-64 processor has it.
+        unsafe { _mm_prefetch::<_MM_HINT_T0>(address.cast()) };
+    }
+    #[cfg(not(target_arch = "x86_64"))]
+    let _ = address;
 }
 
 /// Packed panels of any owner. Panels begin every `stride` floats, so that a cache can hold more rows than are used.
@@ -204,7 +241,7 @@ pub(super) fn multiply(threads: Threads, into: Into, a: Matrix, b: Panels, c: &m
         // SAFETY: sizes were checked above; blocks of different tasks do not overlap in `c`.
         unsafe { multiply_block(threads.set(), into, &a, &b, &c, stride, rows, columns) };
     };
-    if threads.count() == 1 || m * n * k < PARALLEL_WORK {
+    if threads.count() == 1 || (m * n * k < PARALLEL_WORK && n * k < PARALLEL_FLOATS) {
         block((0, m), (0, panels));
         return;
     }

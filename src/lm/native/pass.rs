@@ -75,6 +75,11 @@ impl Pass {
         (self.saved, self.inputs) = (Vec::new(), Vec::new());
     }
 
+    /// Gives the memory of passes back; the next one takes it again.
+    pub(super) fn release(&mut self) {
+        *self = Self { sharpness: self.sharpness, recompute: self.recompute, ..Self::new(1.0) };
+    }
+
     /// Computes the log-probabilities of the layout's targets and the entropies of its head rows. With `keep`, leaves
     /// behind what [`Pass::backward`] needs.
     pub(super) fn forward(
