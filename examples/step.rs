@@ -2,13 +2,13 @@
 //!
 //!     cargo run --release --example step -- [--model FOLDER] [--prompts FILE.jsonl] [--size tiny|smollm2]
 //!         [--groups 8] [--group-size 8] [--prompt-tokens 300] [--new-tokens 64] [--steps 2] [--rows 2048] [--threads N]
-//!         [--recompute] [--lora RANK]
+//!         [--dead N] [--recompute] [--lora RANK]
 //!
-//! `--recompute` computes each layer again in the backward pass; `--lora` trains an adapter of this rank on every linear map.
+//! `--dead` leaves that many groups out of training, as `grpo` does with groups of equal rewards; `--recompute` computes each layer again in the backward pass; `--lora` trains an adapter of this rank on every linear map.
 //! Without a model folder the weights are random, of SmolLM2-135M's shape (or of a tiny one), and so are the prompts unless
 //! a file gives their text (`{"prompt_text": …}` a line; needs a model). Prints one JSON line per step: seconds of each part,
 //! tokens per second, the share of the speed of plain matrix products (`gemm`, measured beside it) that the whole training
-//! half reaches, peak memory, and the largest difference between log-probabilities when sampled and when trained.
+//! half reaches (`mfu`), peak memory, and the largest difference between log-probabilities when sampled and when trained.
 
 use std::error::Error;
 use std::io::Write;
@@ -17,7 +17,8 @@ use std::time::Instant;
 use rand::Rng;
 use toolexpander::base::Seed;
 use toolexpander::lm::lora::{LoraOptions, Target};
-use toolexpander::lm::sample::{PromptRequest, Sampling, sample};
+use toolexpander::lm::sample::{Completion, Generation, PromptRequest, Sampling};
+use toolexpander::lm::speed;
 use toolexpander::lm::train::{AdamW, Footprint, PromptGroup, TokenGradients, Trainer};
 use toolexpander::lm::{Config, Family, LanguageModel, LmError, Tokenizer};
 
@@ -35,6 +36,7 @@ struct Options {
     steps: usize,
     rows: usize,
     threads: usize,
+    dead: usize,
     recompute: bool,
     lora: Option<usize>,
 }
@@ -51,6 +53,7 @@ fn options() -> Result<Options, Box<dyn Error>> {
         steps: 2,
         rows: Trainer::DEFAULT_ROWS,
         threads: 0,
+        dead: 0,
         recompute: false,
         lora: None,
     };
@@ -71,6 +74,7 @@ fn options() -> Result<Options, Box<dyn Error>> {
             "--new-tokens" => options.new_tokens = value.parse()?,
             "--steps" => options.steps = value.parse()?,
             "--rows" => options.rows = value.parse()?,
+            "--dead" => options.dead = value.parse()?,
             "--threads" => options.threads = value.parse()?,
             "--lora" => options.lora = Some(value.parse()?),
             _ => return Err(format!("unknown option {name}").into()),
@@ -123,68 +127,6 @@ fn prompts(options: &Options, model: &LanguageModel) -> Result<Vec<Vec<u32>>, Bo
         .collect()
 }
 
-/// Speed of a plain matrix product of the MLP's shape, in GFLOP/s: the best of several.
-fn plain_product(config: &Config) -> f64 {
-    let (m, n, k) = (1600, config.intermediate_size, config.hidden_size);
-    let (a, b) = (vec![0.5f32; m * k], vec![0.25f32; n * k]);
-    let mut c = vec![0.0f32; m * n];
-    let parallelism =
-        if rayon::current_num_threads() == 1 { gemm::Parallelism::None } else { gemm::Parallelism::Rayon(0) };
-    let mut best = f64::INFINITY;
-    for _ in 0..40 {
-        let begin = Instant::now();
-        // SAFETY: the three matrices have these shapes and strides.
-        unsafe {
-            gemm::gemm(
-                m,
-                n,
-                k,
-                c.as_mut_ptr(),
-                1,
-                n as isize,
-                false,
-                a.as_ptr(),
-                1,
-                k as isize,
-                b.as_ptr(),
-                k as isize,
-                1,
-                0.0,
-                1.0,
-                false,
-                false,
-                false,
-                parallelism,
-            );
-        }
-        best = best.min(begin.elapsed().as_secs_f64());
-    }
-    2.0 * (m * n * k) as f64 / best / 1e9
-}
-
-/// Floating-point operations of the training half with shared prompts and without recomputation: 6 per weight and row, and
-/// 12 per score of attention.
-fn operations(config: &Config, groups: &[PromptGroup]) -> f64 {
-    let (hidden, query) = (config.hidden_size as f64, (config.num_attention_heads * config.head_dim) as f64);
-    let key = (config.num_key_value_heads * config.head_dim) as f64;
-    let layers = config.num_hidden_layers as f64;
-    let layer = 2.0 * hidden * (query + key) + 3.0 * hidden * config.intermediate_size as f64;
-    let (mut rows, mut head_rows, mut scores) = (0.0, 0.0, 0.0);
-    for group in groups {
-        let prompt = group.prompt.len() as f64;
-        rows += prompt;
-        head_rows += 1.0;
-        scores += prompt * (prompt + 1.0) / 2.0;
-        for completion in &group.completions {
-            let own = completion.len().saturating_sub(1) as f64;
-            rows += own;
-            head_rows += own;
-            scores += own * prompt + own * (own + 1.0) / 2.0;
-        }
-    }
-    6.0 * (rows * layers * layer + head_rows * hidden * config.vocab_size as f64) + 12.0 * scores * query * layers
-}
-
 fn peak_memory_gb() -> Option<f64> {
     let status = fs_err::read_to_string("/proc/self/status").ok()?;
     let line = status.lines().find(|line| line.starts_with("VmHWM"))?;
@@ -198,7 +140,6 @@ fn main() -> Result<(), Box<dyn Error>> {
         Some(folder) => LanguageModel::load(folder.as_str().into())?,
         None => LanguageModel::random(config(&options.size)?, Tokenizer::train_bpe(["a b"], 262, &[])?, Seed(1))?,
     };
-    let config = model.config.clone();
     let prompts = prompts(&options, &model)?;
     let requests: Vec<PromptRequest> = prompts
         .iter()
@@ -221,14 +162,26 @@ fn main() -> Result<(), Box<dyn Error>> {
     let footprint = Footprint::new(&endless, options.recompute).bytes(options.rows);
     let mut trainer = Trainer::new(endless, AdamW::default())?.rows_per_pass(options.rows).recompute(options.recompute);
     for step in 1..=options.steps {
-        let plain = plain_product(&config);
+        let plain = speed::plain_product(40);
         let begin = Instant::now();
+        trainer.release_activations();
         let batch = options.groups * options.group_size;
-        let sampled = sample(trainer.model(), &requests, &sampling, Seed(step as u64), batch)?;
-        let generation = begin.elapsed().as_secs_f64();
+        let mut generation = Generation::new(trainer.model(), &requests, &sampling, Seed(step as u64), batch)?;
+        let mut sampled: Vec<Vec<Completion>> = vec![Vec::new(); requests.len()];
+        // Until the first token of every completion is there.
+        let mut prefill = None;
+        while let Some(news) = generation.step()? {
+            prefill.get_or_insert_with(|| begin.elapsed().as_secs_f64());
+            for (request, completions) in news.ended {
+                sampled[request] = completions;
+            }
+        }
+        drop(generation);
+        let (generation, prefill) = (begin.elapsed().as_secs_f64(), prefill.unwrap_or_default());
         let groups: Vec<PromptGroup> = prompts
             .iter()
             .zip(&sampled)
+            .skip(options.dead)
             .map(|(prompt, completions)| PromptGroup {
                 prompt: prompt.clone(),
                 completions: completions.iter().map(|completion| completion.tokens.clone()).collect(),
@@ -237,7 +190,7 @@ fn main() -> Result<(), Box<dyn Error>> {
         let begin = Instant::now();
         let mut difference = 0.0f32;
         let done = trainer.accumulate::<LmError>(&groups, &mut |range, scores| {
-            let pairs = scores.iter().zip(&sampled[range]);
+            let pairs = scores.iter().zip(&sampled[options.dead..][range]);
             for (scored, sampled) in pairs.flat_map(|(scores, sampled)| scores.log_probs.iter().zip(sampled)) {
                 for (scored, sampled) in scored.iter().zip(&sampled.log_probs) {
                     difference = difference.max((scored - sampled).abs());
@@ -255,7 +208,7 @@ fn main() -> Result<(), Box<dyn Error>> {
         let accumulate = begin.elapsed().as_secs_f64();
         let report = trainer.step(1e-6, Some(1.0))?;
         let training = begin.elapsed().as_secs_f64();
-        let operations = operations(&config, &groups);
+        let operations = speed::training_operations(trainer.model(), &groups);
         let new_tokens: usize = sampled.iter().flatten().map(|completion| completion.tokens.len()).sum();
         let tokens: usize = groups
             .iter()
@@ -267,9 +220,10 @@ fn main() -> Result<(), Box<dyn Error>> {
             "kind": "step",
             "step": step,
             "threads": rayon::current_num_threads(),
-            "plain_product_gflops": plain,
+            "plain_product_gflops": plain / 1e9,
             "generation_seconds": generation,
-            "generated_tokens_per_second": new_tokens as f64 / generation,
+            "prefill_seconds": prefill,
+            "decoded_tokens_per_second": (new_tokens - batch) as f64 / (generation - prefill),
             "training_seconds": training,
             "adamw_seconds": training - accumulate,
             "rows": done.forward_rows,
@@ -277,7 +231,7 @@ fn main() -> Result<(), Box<dyn Error>> {
             "trained_tokens_per_second": tokens as f64 / training,
             "training_tflop": operations / 1e12,
             "training_gflops": operations / training / 1e9,
-            "training_share_of_plain_product": operations / training / 1e9 / plain,
+            "mfu": operations / training / plain,
             "grad_norm": report.grad_norm,
             "peak_memory_gb": peak_memory_gb(),
             "training_footprint_gb": footprint as f64 / 1e9,

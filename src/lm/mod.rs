@@ -1,6 +1,6 @@
 //! Language models: load, save, tokenise, sample, train.
 //!
-//! The Llama family for now. Everything here works on plain values (`Config`, `Weights`, `Tokenizer`) in memory; files
+//! The families Llama, Qwen2 and Qwen3. Everything here works on plain values (`Config`, `Weights`, `Tokenizer`) in memory; files
 //! are read and written by the loaders only. Nothing here knows stages, the store or the pipeline.
 
 pub mod adamw;
@@ -18,6 +18,7 @@ mod random;
 pub mod reference;
 mod safetensors;
 pub mod sample;
+pub mod speed;
 mod tokenizer;
 pub mod train;
 mod weights;
