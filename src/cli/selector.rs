@@ -47,7 +47,10 @@ pub(super) fn artifact(graph: &Graph, name: &str) -> Result<(usize, String), Fai
         Some(port) if ports.contains(&port) => Ok((index, port.to_owned())),
         None if ports.len() == 1 => Ok((index, ports[0].to_owned())),
         _ => Err(Failure::usage(match port {
-            Some(port) => format!("`{full}` has no output `{port}`"),
+            Some(port) => match graph.stage(index).kind.outputs.get(port).and_then(|port| port.when.as_ref()) {
+                Some(when) => format!("`{full}` has its output `{port}` only with `{when}`, which it does not set"),
+                None => format!("`{full}` has no output `{port}`"),
+            },
             None => format!("`{full}` has several outputs"),
         })
         .help(format!("its outputs: {}", ports.join(", ")))),

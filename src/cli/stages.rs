@@ -61,7 +61,8 @@ fn document(kind: &KindManifest) -> String {
     ports("inputs", inputs);
     let mut outputs = TextTable::new(&heads);
     for (name, port) in &kind.outputs {
-        outputs.row([format!("  {name}"), port.artifact_type.to_string(), port.doc.clone()]);
+        let note = port.when.as_ref().map(|name| format!(" (only with `{name}`)")).unwrap_or_default();
+        outputs.row([format!("  {name}"), port.artifact_type.to_string(), format!("{}{note}", port.doc)]);
     }
     ports("outputs", outputs);
     let mut parameters =
@@ -99,7 +100,7 @@ fn as_json(kind: &Kind) -> serde_json::Value {
     let outputs: serde_json::Map<_, _> = manifest
         .outputs
         .iter()
-        .map(|(name, port)| (name.clone(), json!({ "type": port.artifact_type, "doc": port.doc })))
+        .map(|(name, port)| (name.clone(), json!({ "type": port.artifact_type, "doc": port.doc, "when": port.when })))
         .collect();
     let parameters: serde_json::Map<_, _> = manifest
         .parameters

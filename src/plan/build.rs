@@ -142,7 +142,7 @@ fn plan_one<'a>(instance: &'a Instance, nodes: &[usize], files: &mut Files<'a>) 
             .filter(|(_, many, port)| *many || port.is_some_and(|port| port.labelled))
             .map(|(port, ..)| port.clone())
             .collect(),
-        outputs: stage.outputs.clone(),
+        outputs: instance.outputs(),
         publish: if instance.publishes { stage.publish.clone() } else { BTreeMap::new() },
         resources: stage.resources,
         command: stage.command.clone(),

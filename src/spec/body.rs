@@ -300,11 +300,16 @@ fn publish(
     published
 }
 
-/// Reports paths that two stages publish to.
+/// Reports paths that two stages publish to, and published outputs that do not exist.
 pub(super) fn check_published(report: &mut Report, drafts: &[Draft<'_, '_>], stages: &[Stage]) {
     let mut taken: BTreeMap<&Utf8Path, &str> = BTreeMap::new();
     for (draft, stage) in drafts.iter().zip(stages) {
         for (port, path) in &stage.publish {
+            if let Some(name) = stage.lacks(port) {
+                let publish = draft.table.get("publish").and_then(|item| item.get_ref().as_table());
+                let key = publish.and_then(|publish| publish.get_key_value(port.as_str())).map(|(key, _)| key.span());
+                report_lacking(report, stage, port, name, key.unwrap_or_else(|| draft.table.span.clone()));
+            }
             if let Some(other) = taken.insert(path, &stage.name) {
                 let span = draft
                     .table
@@ -315,4 +320,12 @@ pub(super) fn check_published(report: &mut Report, drafts: &[Draft<'_, '_>], sta
             }
         }
     }
+}
+
+/// Reports an output that does not exist because the parameter `name` is not given.
+pub(super) fn report_lacking(report: &mut Report, stage: &Stage, port: &str, name: &str, span: Range<usize>) {
+    let message = format!("stage `{}` has its output `{port}` only with `{name}`, which it does not set", stage.name);
+    let word = stage.kind.manifest.parameters.get(name).map_or("value", |it| it.parameter_type.word());
+    report.add("absent-output", span, message).help =
+        Some(format!("give stage `{}` the parameter: `with = {{ {name} = … }}` ({word})", stage.name));
 }

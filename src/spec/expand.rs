@@ -9,7 +9,7 @@ use std::{
 use camino::Utf8PathBuf;
 
 use crate::{
-    base::{Diagnostic, Seed, SourceText, Value},
+    base::{ArtifactType, Diagnostic, Seed, SourceText, Value},
     spec::{
         KindFile, Spec,
         layout::{BASELINE, Layout, Slot},
@@ -68,6 +68,16 @@ pub struct Instance {
     /// baseline.
     pub publishes: bool,
     pub(crate) stage: Arc<Stage>,
+}
+
+impl Instance {
+    /// Returns the outputs that exist with its parameters.
+    pub fn outputs(&self) -> BTreeMap<String, ArtifactType> {
+        let is_given = |name: &str| self.params.contains_key(name) || self.files.contains_key(name);
+        let exists = |port: &String| self.stage.condition(port).is_none_or(is_given);
+        let outputs = self.stage.outputs.iter().filter(|(port, _)| exists(port));
+        outputs.map(|(port, artifact_type)| (port.clone(), artifact_type.clone())).collect()
+    }
 }
 
 /// One input of an instance.

@@ -95,6 +95,8 @@ pub struct OutputPort {
     pub artifact_type: ArtifactType,
     /// What it is.
     pub doc: String,
+    /// The parameter that must be given for the output to exist; without one, it always does.
+    pub when: Option<String>,
 }
 
 /// A parameter of a kind.

@@ -32,7 +32,7 @@ pub(super) const KEYS: [&str; 11] = [
 /// The keys of an input port.
 pub(super) const INPUT_KEYS: [&str; 5] = ["type", "doc", "optional", "many", "labelled"];
 /// The keys of an output port.
-pub(super) const OUTPUT_KEYS: [&str; 2] = ["type", "doc"];
+pub(super) const OUTPUT_KEYS: [&str; 3] = ["type", "doc", "when"];
 /// The keys of a parameter.
 pub(super) const PARAMETER_KEYS: [&str; 9] =
     ["type", "default", "optional", "min", "max", "values", "unit", "doc", "bind"];
@@ -108,9 +108,18 @@ fn read(report: &mut Report, name: &str, source: &SourceText, table: &DeTable<'_
             labelled: port.bool(report, "labelled").unwrap_or(false),
         })
     });
+    let mut conditions: Vec<(String, Range<usize>)> = Vec::new();
     let outputs = ports(report, &root, "outputs", |report, port| {
         port.allow(report, &OUTPUT_KEYS);
-        Some(OutputPort { artifact_type: artifact_type(report, port)?, doc: doc(report, port) })
+        let when = port.text(report, "when");
+        if let Some((word, span)) = &when {
+            conditions.push(((*word).to_owned(), span.clone()));
+        }
+        Some(OutputPort {
+            artifact_type: artifact_type(report, port)?,
+            doc: doc(report, port),
+            when: when.map(|(word, _)| word.to_owned()),
+        })
     });
     let parameters = ports(report, &root, "parameters", |report, table| {
         let What::Named(_, name) = table.what else { return None };
@@ -132,6 +141,9 @@ fn read(report: &mut Report, name: &str, source: &SourceText, table: &DeTable<'_
         }
         Some(parameter)
     });
+    for (word, span) in conditions {
+        check_condition(report, &root, &parameters, &word, span);
+    }
 
     let mut manifest = KindManifest {
         name: name.to_owned(),
@@ -164,6 +176,32 @@ fn read(report: &mut Report, name: &str, source: &SourceText, table: &DeTable<'_
         manifest.command = Some(arguments.into_iter().map(|(text, _)| text.to_owned()).collect());
     }
     manifest
+}
+
+/// Reports a condition of an output that is no parameter, or one that always has a value.
+fn check_condition(
+    report: &mut Report,
+    root: &Table<'_, '_>,
+    parameters: &BTreeMap<String, Parameter>,
+    word: &str,
+    span: Range<usize>,
+) {
+    match parameters.get(word) {
+        Some(parameter) if parameter.optional && parameter.default.is_none() => {}
+        Some(_) => {
+            let message = format!("parameter `{word}` always has a value, so it is no condition");
+            report.add("bad-condition", span, message).label =
+                Some("expected a parameter with `optional = true` and no default".to_owned());
+        }
+        None => {
+            let written = root.get("parameters").and_then(|item| item.get_ref().as_table());
+            // One that could not be read is reported where it stands.
+            if !written.is_some_and(|written| written.contains_key(word)) {
+                let message = format!("this kind has no parameter `{word}`");
+                report.unknown("unknown-parameter", span, message, word, names(parameters));
+            }
+        }
+    }
 }
 
 fn is_file(parameter: &Parameter) -> bool {

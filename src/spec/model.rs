@@ -67,6 +67,7 @@ pub(crate) struct Stage {
     pub(crate) settings: Vec<Setting>,
     /// Inputs, sorted by port.
     pub(crate) needs: Vec<Need>,
+    /// All outputs, those with a [`Stage::condition`] too.
     pub(crate) outputs: BTreeMap<String, ArtifactType>,
     pub(crate) publish: BTreeMap<String, Utf8PathBuf>,
     pub(crate) resources: Resources,
@@ -75,6 +76,18 @@ pub(crate) struct Stage {
     pub(crate) files: Vec<StageFile>,
     /// The environment variables that it names itself, sorted.
     pub(crate) env: Option<Vec<String>>,
+}
+
+impl Stage {
+    /// Returns the parameter that must be given for the output `port` to exist, if there is one.
+    pub(crate) fn condition(&self, port: &str) -> Option<&str> {
+        self.kind.manifest.outputs.get(port)?.when.as_deref()
+    }
+
+    /// Returns the parameter that the output `port` lacks to exist, variants aside.
+    pub(super) fn lacks(&self, port: &str) -> Option<&str> {
+        self.condition(port).filter(|name| !self.settings.iter().any(|setting| setting.name == **name))
+    }
 }
 
 /// A file that a `command` stage brings along.

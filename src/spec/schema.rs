@@ -109,7 +109,14 @@ pub fn manifest_schema() -> Value {
                     "description": "The outputs show the label of its one artifact, so the label is part of the key."
                 }
             })),
-            "outputs": port(json!({ "type": artifact_type(), "doc": { "type": "string" } })),
+            "outputs": port(json!({
+                "type": artifact_type(),
+                "doc": { "type": "string" },
+                "when": {
+                    "type": "string", "pattern": NAME,
+                    "description": "An optional parameter: the output exists exactly if a stage gives it."
+                }
+            })),
             "parameters": table_of(json!({
                 "type": "object",
                 "required": ["type"],

@@ -1,10 +1,11 @@
 //! References resolved: what they name, and whether it fits where they stand.
 
-use std::ops::Range;
+use std::{collections::BTreeMap, ops::Range};
 
 use crate::{
     base::ArtifactType,
     spec::{
+        body::report_lacking,
         frame::{Frame, Named},
         manifest::names,
         model::{Ablation, Across, Change, Index, Origin, Stage, Target},
@@ -185,11 +186,20 @@ impl<'a, 't, 'i> Wiring<'a, 't, 'i> {
                 return None;
             };
             fits(report, reference, found, consumer, span)?;
+            if let Some(name) = self.stages[stage].lacks(port)
+                && !self.is_given_by(stage, name, reference.across)
+            {
+                report_lacking(report, &self.stages[stage], port, name, span.clone());
+                return None;
+            }
             return Some(Target::Output { stage, port: port.to_owned() });
         }
+        // Only a name means an output that may not exist: what a reference means does not depend on parameters.
+        let outputs: BTreeMap<&String, &ArtifactType> =
+            outputs.iter().filter(|(port, _)| self.stages[stage].condition(port).is_none()).collect();
         let mut fitting = outputs.iter().filter(|(_, it)| consumer.wanted.is_none_or(|wanted| it.feeds(wanted)));
         match (fitting.next(), fitting.next()) {
-            (Some((port, _)), None) => Some(Target::Output { stage, port: port.clone() }),
+            (Some((port, _)), None) => Some(Target::Output { stage, port: (*port).clone() }),
             (Some(_), Some(_)) => {
                 let fits = |it: &ArtifactType| consumer.wanted.is_none_or(|wanted| it.feeds(wanted));
                 let ports: Vec<String> =
@@ -200,7 +210,7 @@ impl<'a, 't, 'i> Wiring<'a, 't, 'i> {
                 None
             }
             (None, _) if outputs.len() == 1 => {
-                outputs.values().try_for_each(|found| fits(report, reference, found, consumer, span));
+                outputs.values().copied().try_for_each(|found| fits(report, reference, found, consumer, span));
                 None
             }
             (None, _) if outputs.is_empty() => {
@@ -221,6 +231,16 @@ impl<'a, 't, 'i> Wiring<'a, 't, 'i> {
                 None
             }
         }
+    }
+
+    /// Returns whether the variant that a reference names, if it names one, gives a parameter that the stage does not.
+    fn is_given_by(&self, stage: usize, name: &str, across: Option<&str>) -> bool {
+        let gives = |change: &Change| match change {
+            Change::Setting { stage: changed, setting } => *changed == stage && setting.name == name,
+            _ => false,
+        };
+        let mut variants = self.ablations.iter().flat_map(|it| &it.variants);
+        variants.any(|variant| across == Some(variant.label.as_str()) && variant.changes.iter().any(gives))
     }
 
     fn is_written_output(&self, stage: usize, port: &str) -> bool {

@@ -4,4 +4,5 @@ mod project;
 
 mod completions;
 mod configuration;
+mod outputs;
 mod session;

@@ -15,6 +15,8 @@ use toolexpander::{
 pub struct StageRun {
     folder: tempfile::TempDir,
     request: StageRequest,
+    /// Outputs that there are only with a parameter, which comes first.
+    conditional: Vec<(String, String, ArtifactType)>,
 }
 
 /// What came of it.
@@ -76,20 +78,32 @@ impl StageRun {
             fs::write(&path, bytes).unwrap();
             request.files.insert((*file).to_owned(), path);
         }
+        let mut conditional = Vec::new();
         for (port, output) in entries("outputs") {
             let artifact_type: ArtifactType = output["type"].as_str().unwrap().parse().unwrap();
+            if let Some(when) = output.get("when") {
+                conditional.push((when.as_str().unwrap().to_owned(), port, artifact_type));
+                continue;
+            }
             let path = root.join("out").join(artifact_type.file_name(&port));
             if artifact_type.is_folder() {
                 fs::create_dir(&path).unwrap();
             }
             request.outputs.insert(port, OutputSlot { artifact_type, path });
         }
-        Self { folder, request }
+        Self { folder, request, conditional }
     }
 
     /// Sets a parameter.
     pub fn param(mut self, name: &str, value: impl Into<toml::Value>) -> Self {
         self.request.params.insert(name.to_owned(), self::value(&value.into()));
+        for (_, port, artifact_type) in self.conditional.clone().into_iter().filter(|(when, ..)| when == name) {
+            let path = utf8(self.folder.path()).join("out").join(artifact_type.file_name(&port));
+            if artifact_type.is_folder() {
+                fs::create_dir_all(&path).unwrap();
+            }
+            self.request.outputs.insert(port, OutputSlot { artifact_type, path });
+        }
         self
     }
 
@@ -97,13 +111,6 @@ impl StageRun {
     pub fn path(mut self, name: &str, path: impl AsRef<Utf8Path>) -> Self {
         self.request.params.remove(name);
         self.request.files.insert(name.to_owned(), path.as_ref().to_owned());
-        self
-    }
-
-    /// Asks for an output that the manifest does not name.
-    pub fn output(mut self, port: &str, artifact_type: ArtifactType) -> Self {
-        let path = utf8(self.folder.path()).join("out").join(artifact_type.file_name(port));
-        self.request.outputs.insert(port.to_owned(), OutputSlot { artifact_type, path });
         self
     }
 
@@ -199,6 +206,11 @@ impl StageRun {
 }
 
 impl Outcome {
+    /// Returns whether there was an output to write.
+    pub fn has(&self, port: &str) -> bool {
+        self.request.outputs.contains_key(port)
+    }
+
     /// Returns the path of an output.
     pub fn path(&self, port: &str) -> &Utf8Path {
         assert!(self.folder.path().exists());

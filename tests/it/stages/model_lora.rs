@@ -2,7 +2,9 @@
 
 use std::fs;
 
-use toolexpander::{base::ArtifactType, lm::LanguageModel, table::MetricRow};
+use candle_core::{Device, Tensor};
+use serde_json::Value;
+use toolexpander::{lm::LanguageModel, table::MetricRow};
 
 use super::{
     harness::{Outcome, StageRun},
@@ -85,24 +87,43 @@ fn threads_and_kills_do_not_change_a_bit() {
         ((|| tuned(60).param("batch-size", 30)) as fn() -> StageRun, 50),
         (|| reinforced(40).param("prompts-per-step", 12).param("inner-steps", 2), 35),
     ] {
-        let adapter = |stage: StageRun| stage.output("adapter", ArtifactType::Folder);
-        let whole = adapter(long()).run().unwrap();
-        let resumed = adapter(long()).killed_after(steps).run().unwrap();
+        let whole = long().run().unwrap();
+        let resumed = long().killed_after(steps).run().unwrap();
         assert!(resumed.log().contains("going on after step"), "no checkpoint was used: {}", resumed.log());
         assert!(bytes(&whole) == bytes(&resumed));
         assert_eq!(whole.folder_digest("adapter"), resumed.folder_digest("adapter"));
     }
 }
 
+/// `W + (alpha / rank) B A` with the numbers of the output `adapter` is the output `model`.
 #[test]
-fn the_adapter_is_written_where_it_is_asked_for() {
-    let plain = tuned(3).run().unwrap();
-    let asked = tuned(3).output("adapter", ArtifactType::Folder).run().unwrap();
-    assert_eq!(plain.folder_digest("model"), asked.folder_digest("model"));
-    let mut names: Vec<_> =
-        fs::read_dir(asked.path("adapter")).unwrap().map(|entry| entry.unwrap().file_name()).collect();
-    names.sort();
-    assert_eq!(names, ["adapter_config.json", "adapter_model.safetensors"]);
+fn the_adapter_read_back_and_merged_is_the_model() {
+    assert!(!sft(trained(), 30).param("steps", 1).run().unwrap().has("adapter"));
+    for outcome in [tuned(3).run().unwrap(), reinforced(2).run().unwrap()] {
+        let folder = outcome.path("adapter");
+        let config: Value =
+            serde_json::from_slice(&fs::read(folder.join("adapter_config.json")).unwrap()).expect("the config is JSON");
+        let scale = config["lora_alpha"].as_f64().unwrap() / config["r"].as_f64().unwrap();
+        let tensors = candle_core::safetensors::load(folder.join("adapter_model.safetensors"), &Device::Cpu).unwrap();
+        let (base, merged) = (LanguageModel::load(trained()).unwrap(), model(&outcome));
+        let mut seen = 0;
+        for (base, merged) in base.weights.parameters.iter().zip(&merged.weights.parameters) {
+            let path = format!("base_model.model.{}", base.name.strip_suffix(".weight").unwrap());
+            let Some(a) = tensors.get(&format!("{path}.lora_A.weight")) else { continue };
+            let b = &tensors[&format!("{path}.lora_B.weight")];
+            let weight = Tensor::from_slice(&base.data, base.shape.as_slice(), &Device::Cpu).unwrap();
+            let product = b.matmul(a).unwrap().affine(scale, 0.0).unwrap();
+            assert!(
+                product.abs().unwrap().max_all().unwrap().to_scalar::<f32>().unwrap() > 1e-3,
+                "{path} learnt nothing"
+            );
+            let expected = (weight + product).unwrap().flatten_all().unwrap().to_vec1::<f32>().unwrap();
+            let apart = expected.iter().zip(&merged.data).map(|(a, b)| (a - b).abs()).fold(0.0, f32::max);
+            assert!(apart < 1e-6, "{path}: {apart}");
+            seen += 1;
+        }
+        assert_eq!((seen, tensors.len()), (14, 28));
+    }
 }
 
 #[test]
@@ -124,7 +145,7 @@ fn a_wrong_adapter_is_refused_with_what_is_known() {
 /// If these digests change, bump `revision` in stages/{sft,grpo}/stage.toml.
 #[test]
 fn output_bytes_are_golden() {
-    let tuned = tuned(5).output("adapter", ArtifactType::Folder).run().unwrap();
+    let tuned = tuned(5).run().unwrap();
     let reinforced = reinforced(2).param("inner-steps", 2).param("kl-beta", 0.05).run().unwrap();
     let digests = [tuned.folder_digest("model"), tuned.folder_digest("adapter"), reinforced.folder_digest("model")];
     assert_eq!(
