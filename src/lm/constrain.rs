@@ -1,6 +1,7 @@
 //! Constrained decoding: which tokens a grammar allows next.
 //!
-//! A grammar is a text in llguidance's Lark-like language and speaks of the completion only. Masks are exact for any
+//! A grammar is a text in llguidance's Lark-like language, which may hold a JSON Schema (`%json`), and speaks of the
+//! completion only. Masks are exact for any
 //! tokenizer whose tokens are bytes; nothing here draws or scores, and no tool is known.
 
 use std::sync::Arc;
@@ -13,6 +14,25 @@ use llguidance::{
 };
 
 use crate::lm::{LmError, Tokenizer, tokenizer::TOKENIZER};
+
+/// Checks that completions can be held to a JSON Schema, whatever the tokenizer. Keywords that JSON Schema does not know
+/// mean nothing, here as there.
+///
+/// # Errors
+/// [`LmError::Grammar`] if it is no schema, allows nothing, or has keywords that a grammar cannot express.
+pub fn check_schema(schema: &serde_json::Value) -> Result<(), LmError> {
+    let mut factory = ParserFactory::new_simple(&ApproximateTokEnv::single_byte_env()).map_err(broken)?;
+    factory.quiet();
+    begin(&factory, TopLevelGrammar::from_json_schema(schema.clone())).map(|_| ())
+}
+
+fn begin(factory: &ParserFactory, grammar: TopLevelGrammar) -> Result<Guard, LmError> {
+    let matcher = Matcher::new(factory.create_parser(grammar));
+    match matcher.get_error() {
+        None => Ok(Guard(matcher)),
+        Some(reason) => Err(LmError::Grammar { reason }),
+    }
+}
 
 /// Compiles grammars for one tokenizer.
 pub(crate) struct Grammars(ParserFactory);
@@ -47,11 +67,7 @@ impl Grammars {
     /// # Errors
     /// [`LmError::Grammar`] if it is no grammar.
     pub(crate) fn begin(&self, grammar: &str) -> Result<Guard, LmError> {
-        let matcher = Matcher::new(self.0.create_parser(TopLevelGrammar::from_lark(grammar.to_owned())));
-        match matcher.get_error() {
-            None => Ok(Guard(matcher)),
-            Some(reason) => Err(LmError::Grammar { reason }),
-        }
+        begin(&self.0, TopLevelGrammar::from_lark(grammar.to_owned()))
     }
 }
 

@@ -25,6 +25,7 @@ mod weights;
 
 pub use chat::{ChatMessage, ChatTemplate};
 pub use config::{Config, Family, Llama3RopeScaling};
+pub use constrain::check_schema;
 pub use error::LmError;
 pub use model::LanguageModel;
 pub use reference::Reference;

@@ -4,7 +4,7 @@
 //! makes room for the next. Every completion has a random stream of its own, made of the seed, its prompt's id and its
 //! index, and every row is computed in an order of its own, so nothing depends on which others share the batch.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 
 use rand_chacha::ChaCha8Rng;
@@ -244,10 +244,14 @@ impl<'a> Generation<'a> {
             return Ok(self);
         }
         let compiler = Grammars::new(&self.model.tokenizer, self.model.config.vocab_size)?;
-        self.guards = grammars
-            .iter()
-            .map(|grammar| grammar.as_ref().map(|grammar| compiler.begin(grammar)).transpose())
-            .collect::<Result<_, _>>()?;
+        // Often all requests have the same grammar.
+        let mut compiled: BTreeMap<&str, Guard> = BTreeMap::new();
+        for grammar in grammars.iter().flatten() {
+            if !compiled.contains_key(grammar.as_str()) {
+                compiled.insert(grammar, compiler.begin(grammar)?);
+            }
+        }
+        self.guards = grammars.iter().map(|grammar| Some(compiled.get(grammar.as_deref()?)?.clone())).collect();
         Ok(self)
     }
 

@@ -104,6 +104,8 @@ pub struct OutputPort {
 pub struct Parameter {
     /// Which values it takes.
     pub parameter_type: ParameterType,
+    /// Of a choice: the keys of which a table may stand instead of one of the values, with exactly one of them.
+    pub tables: Vec<String>,
     /// The value where a stage gives none.
     pub default: Option<Value>,
     /// Whether it may be absent altogether.

@@ -34,8 +34,8 @@ pub(super) const INPUT_KEYS: [&str; 5] = ["type", "doc", "optional", "many", "la
 /// The keys of an output port.
 pub(super) const OUTPUT_KEYS: [&str; 3] = ["type", "doc", "when"];
 /// The keys of a parameter.
-pub(super) const PARAMETER_KEYS: [&str; 9] =
-    ["type", "default", "optional", "min", "max", "values", "unit", "doc", "bind"];
+pub(super) const PARAMETER_KEYS: [&str; 10] =
+    ["type", "default", "optional", "min", "max", "values", "tables", "unit", "doc", "bind"];
 /// The types of parameters.
 pub(super) const PARAMETER_TYPES: [&str; 9] =
     ["bool", "int", "float", "string", "choice", "list", "map", "file", "source"];
@@ -299,8 +299,10 @@ fn parameter(report: &mut Report, name: &str, table: &Table<'_, '_>) -> Option<P
     table.allow(report, &PARAMETER_KEYS);
     table.missing(report, "type", &PARAMETER_KEYS, "\"int\"");
     let (word, span) = table.text(report, "type")?;
-    let values: Vec<String> =
-        table.texts(report, "values").unwrap_or_default().into_iter().map(|(text, _)| text.to_owned()).collect();
+    let mut texts = |key| -> Vec<String> {
+        table.texts(report, key).unwrap_or_default().into_iter().map(|(text, _)| text.to_owned()).collect()
+    };
+    let (values, tables) = (texts("values"), texts("tables"));
     let parameter_type = match word {
         "bool" => ParameterType::Bool,
         "int" => ParameterType::Int,
@@ -328,6 +330,7 @@ fn parameter(report: &mut Report, name: &str, table: &Table<'_, '_>) -> Option<P
         ("min", is_number),
         ("max", is_number),
         ("values", matches!(parameter_type, ParameterType::Choice(_))),
+        ("tables", matches!(parameter_type, ParameterType::Choice(_))),
         ("bind", parameter_type == ParameterType::Int),
     ] {
         if let (Some((key, _)), false) = (table.table.get_key_value(key), fits) {
@@ -337,6 +340,7 @@ fn parameter(report: &mut Report, name: &str, table: &Table<'_, '_>) -> Option<P
     }
     let mut parameter = Parameter {
         parameter_type,
+        tables,
         default: None,
         optional: table.bool(report, "optional").unwrap_or(false),
         min: table.number(report, "min"),

@@ -109,6 +109,21 @@ pub(super) fn typed(report: &mut Report, name: &str, parameter: &Parameter, item
             report.unknown("bad-choice", item.span(), message, text, values.iter().map(String::as_str));
             None
         }
+        (ParameterType::Choice(_), DeValue::Table(table)) if !parameter.tables.is_empty() => {
+            let known = || parameter.tables.iter().map(String::as_str);
+            for key in table.keys().filter(|key| !known().any(|it| it == key.get_ref().as_ref())) {
+                let word = key.get_ref().as_ref();
+                let message = format!("`{name}` takes no table with `{word}`");
+                report.unknown("unknown-key", key.span(), message, word, known());
+            }
+            if table.len() != 1 {
+                let message = format!("`{name}` is a table of {} keys", table.len());
+                let label = format!("expected exactly one of `{}`", parameter.tables.join("`, `"));
+                report.add("bad-choice", item.span(), message).label = Some(label);
+            }
+            let is_known = table.len() == 1 && table.keys().all(|key| known().any(|it| it == key.get_ref().as_ref()));
+            plain(report, item).filter(|_| is_known)
+        }
         (ParameterType::List, DeValue::Array(_)) | (ParameterType::Map, DeValue::Table(_)) => plain(report, item),
         (ParameterType::File, DeValue::String(path)) => {
             if path.is_empty() {

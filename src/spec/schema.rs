@@ -128,6 +128,10 @@ pub fn manifest_schema() -> Value {
                     "min": { "type": "number" },
                     "max": { "type": "number" },
                     "values": { "type": "array", "items": { "type": "string" }, "minItems": 1 },
+                    "tables": {
+                        "type": "array", "items": { "type": "string" }, "minItems": 1,
+                        "description": "Instead of a value there may be a table with exactly one of these keys."
+                    },
                     "unit": { "type": "string" },
                     "doc": { "type": "string" },
                     "bind": { "const": "round", "description": "It takes the iteration number in a loop." }
@@ -137,6 +141,7 @@ pub fn manifest_schema() -> Value {
                     only_for("max", &["int", "float"]),
                     only_for("bind", &["int"]),
                     only_for("values", &["choice"]),
+                    only_for("tables", &["choice"]),
                     { "if": { "properties": { "type": { "const": "choice" } } }, "then": { "required": ["values"] } }
                 ]
             }))
@@ -319,7 +324,14 @@ fn value_of(parameter: &Parameter) -> Value {
         ParameterType::Int => number("integer"),
         ParameterType::Float => number("number"),
         ParameterType::Text => json!({ "type": "string" }),
-        ParameterType::Choice(values) => json!({ "enum": values }),
+        ParameterType::Choice(values) if parameter.tables.is_empty() => json!({ "enum": values }),
+        ParameterType::Choice(values) => {
+            let tables: Map<String, Value> = parameter.tables.iter().map(|key| (key.clone(), json!(true))).collect();
+            json!({ "anyOf": [
+                { "enum": values },
+                { "type": "object", "properties": tables, "additionalProperties": false, "minProperties": 1, "maxProperties": 1 }
+            ] })
+        }
         ParameterType::List => json!({ "type": "array" }),
         ParameterType::Map => json!({ "type": "object" }),
         ParameterType::File => json!({ "type": "string", "minLength": 1 }),

@@ -1,4 +1,5 @@
-//! From tool signatures to a grammar of calls: what a constrained completion may look like.
+//! From tool signatures to a grammar of calls, and from a JSON Schema to one of its instances: what a constrained
+//! completion may look like.
 //!
 //! Text in llguidance's Lark-like language, one rule for each tool and each nested value. Calls name their arguments in the
 //! order of the schema, required ones first; a value has the type, and where there is an `enum` one of the values, that its
@@ -6,7 +7,7 @@
 
 use std::fmt::Write as _;
 
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use super::{
     Style, ToolSpec,
@@ -47,6 +48,17 @@ pub fn calls(tools: &[ToolSpec], style: Style) -> Option<String> {
         names.join(" | "),
         writer.rules
     ))
+}
+
+/// Returns the grammar of JSON that `schema` allows: on one line, with at most a space after commas and colons, so that a
+/// weak model cannot go on with white space for ever; members in the order of `properties`. `None` if it is no table.
+/// Whether the schema can be held to, the grammar's compiler says.
+pub fn json_schema(schema: &Value) -> Option<String> {
+    let mut schema = schema.as_object()?.clone();
+    // llguidance's own switches; separators are patterns.
+    let layout = json!({ "whitespace_flexible": false, "item_separator": ", ?", "key_separator": ": ?" });
+    schema.entry("x-guidance").or_insert(layout);
+    Some(format!("start: %json {}\n", Value::Object(schema)))
 }
 
 struct Writer {

@@ -652,6 +652,39 @@ type = "bool"
 }
 
 #[test]
+fn a_choice_may_be_a_table_where_its_kind_says_so() {
+    let open =
+        |text: &str| text.replace("values = [\"grpo\", \"sft\"]", "values = [\"grpo\", \"sft\"], tables = [\"other\"]");
+    let kinds = kinds_with(|name, text| (name == "learn").then(|| open(text)));
+    let read = |mode: &str| {
+        let text = GOOD.replace("mode = \"grpo\"", mode);
+        Spec::parse(&SourceText::new("demo.toml", &text), &kinds, &[]).map_err(|mistakes| listed(&mistakes))
+    };
+    let spec = read("mode = { other = { depth = 3 } }").unwrap();
+    let expanded = expand(&spec, &Selection::default()).unwrap();
+    let train = expanded.instances.iter().find(|it| it.name.starts_with("train")).unwrap();
+    assert_eq!(train.params["mode"].to_string(), "{ other = { depth = 3 } }");
+    assert!(read("mode = \"sft\"").is_ok());
+    for (mode, expected) in [
+        ("mode = { othr = 3 }", "`mode` takes no table with `othr`"),
+        ("mode = { othr = 3 }", "did you mean `other`?"),
+        ("mode = {}", "`mode` is a table of 0 keys (expected exactly one of `other`)"),
+        ("mode = \"gppo\"", "did you mean `grpo`?"),
+    ] {
+        let found = read(mode).unwrap_err();
+        assert!(found.contains(expected), "{found}");
+    }
+    // Without the word in the manifest a table is no choice.
+    assert!(changed("mode = \"grpo\"", "mode = { other = 3 }").contains("expected choice, found table"));
+    let schema = pipeline_schema(&kinds);
+    let validator = jsonschema::draft202012::new(&schema).unwrap();
+    for (mode, fits) in [("\"sft\"", true), ("{ other = {} }", true), ("{}", false), ("{ othr = 1 }", false)] {
+        let text = GOOD.replace("mode = \"grpo\"", &format!("mode = {mode}"));
+        assert_eq!(validator.is_valid(&json(&text)), fits, "{mode}");
+    }
+}
+
+#[test]
 fn a_missing_file_of_a_kind_is_said() {
     let text = "schema = 1\nrevision = 1\nsummary = \"x\"\nfiles = [\"a.txt\"]\n[parameters.f]\ntype = \"file\"\ndefault = \"b.txt\"\n";
     let manifest = KindManifest::parse("x", &SourceText::new("stages/x/stage.toml", text)).unwrap();

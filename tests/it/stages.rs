@@ -10,6 +10,7 @@ mod fetch;
 pub mod harness;
 mod inject_few_shot;
 mod mine_hard;
+mod model_constrain;
 mod model_grpo;
 mod model_import;
 mod model_init;

@@ -66,7 +66,7 @@ impl Order {
         unit: &'static str,
     ) -> Result<Self, StageError> {
         let policy = Policy::read(context, &context.param::<Option<Value>>("backend")?.unwrap_or_default())?;
-        let constrain: Constrain = context.param("constrain")?;
+        let constrain = Constrain::read(context)?;
         if constrain != Constrain::None && matches!(policy, Policy::Server(_)) {
             let reason = "a server holds no completion to a grammar of ours: leave `backend` or `constrain` out";
             return Err(StageError::parameter("constrain", reason));
