@@ -23,7 +23,8 @@ impl Default for AdamW {
     }
 }
 
-/// The moments of an optimiser, to keep in a checkpoint: one vector per trained parameter, in their order.
+/// The moments of an optimiser, to go on later: one vector per trained parameter, in their order. Moments kept in bf16 are
+/// widened, which is exact.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct OptimizerState {
     /// Updates made so far.

@@ -6,7 +6,7 @@
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use crate::lm::LmError;
+use crate::lm::{Dtype, LmError};
 
 /// A family of decoders: Llama's arithmetic, and what the family adds to it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -246,8 +246,8 @@ impl Config {
     }
 
     /// Returns the text of a `config.json` that transformers, vLLM and llama.cpp's converter read: fixed field order, one
-    /// trailing newline, the weights' type given as `float32`.
-    pub fn to_json(&self) -> String {
+    /// trailing newline. `dtype` is the type of the weights beside it.
+    pub fn to_json(&self, dtype: Dtype) -> String {
         let eos = match self.eos_token_ids.as_slice() {
             [] => Value::Null,
             [one] => json!(one),
@@ -281,7 +281,7 @@ impl Config {
             "rope_scaling": rope_scaling,
             "rope_theta": self.rope_theta,
             "tie_word_embeddings": self.tie_word_embeddings,
-            "torch_dtype": "float32",
+            "torch_dtype": dtype.torch(),
             "use_cache": true,
             "vocab_size": self.vocab_size,
         });

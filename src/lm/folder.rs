@@ -7,7 +7,7 @@ use serde::Deserialize;
 use serde_json::json;
 
 use crate::lm::{
-    Config, LanguageModel, LmError, Parameter, Tokenizer, Weights,
+    Config, Dtype, LanguageModel, LmError, Parameter, Tokenizer, Weights,
     config::OneOrMany,
     safetensors::{self, TensorFile},
     tokenizer::GENERATION_CONFIG,
@@ -67,15 +67,24 @@ impl LanguageModel {
         Self::new(config, weights, tokenizer)
     }
 
-    /// Writes a model folder that transformers loads: `config.json`, `generation_config.json`, `model.safetensors` (f32)
-    /// and the tokenizer's files. Makes the folder if need be. The bytes are a function of the model alone. An adapter is
-    /// merged into the weights: the folder is a plain model's.
+    /// Writes a model folder with weights in f32: see [`LanguageModel::save_as`].
+    ///
+    /// # Errors
+    /// As [`LanguageModel::save_as`].
+    pub fn save(&self, folder: &Utf8Path) -> Result<(), LmError> {
+        self.save_as(folder, Dtype::F32)
+    }
+
+    /// Writes a model folder that transformers loads: `config.json`, `generation_config.json`, `model.safetensors` with
+    /// weights of the given type, rounded to the nearest (ties to even), and the tokenizer's files. Makes the folder if need
+    /// be. The bytes are a function of the model and the type alone. An adapter is merged into the weights: the folder is a
+    /// plain model's.
     ///
     /// # Errors
     /// [`LmError::Io`]; [`LmError::Layout`] when the weights do not fit the configuration.
-    pub fn save(&self, folder: &Utf8Path) -> Result<(), LmError> {
+    pub fn save_as(&self, folder: &Utf8Path, dtype: Dtype) -> Result<(), LmError> {
         if self.adapter.is_some() {
-            return self.clone().merged().save(folder);
+            return self.clone().merged().save_as(folder, dtype);
         }
         self.weights.check(&self.config)?;
         fs_err::create_dir_all(folder).map_err(LmError::io("create", folder))?;
@@ -83,13 +92,13 @@ impl LanguageModel {
             let path = folder.join(name);
             fs_err::write(&path, text).map_err(LmError::io("write", &path))
         };
-        write(CONFIG, &self.config.to_json())?;
+        write(CONFIG, &self.config.to_json(dtype))?;
         if self.tokenizer.file(GENERATION_CONFIG).is_none() {
             write(GENERATION_CONFIG, &self.generation_config())?;
         }
         self.tokenizer.save(folder)?;
         let named = self.weights.parameters.iter().map(|parameter| (parameter.name.clone(), parameter));
-        safetensors::write(named, &folder.join(SINGLE))
+        safetensors::write(named, dtype, &folder.join(SINGLE))
     }
 
     fn generation_config(&self) -> String {

@@ -14,7 +14,7 @@ use serde::Deserialize;
 use serde_json::json;
 
 use crate::base::Seed;
-use crate::lm::{Config, LanguageModel, LmError, Parameter, Weights, native, safetensors};
+use crate::lm::{Config, Dtype, LanguageModel, LmError, Parameter, Weights, native, safetensors};
 
 const CONFIG: &str = "adapter_config.json";
 const TENSORS: &str = "adapter_model.safetensors";
@@ -292,7 +292,7 @@ pub fn save_peft(adapter: &Adapter, folder: &Utf8Path) -> Result<(), LmError> {
     let path = folder.join(CONFIG);
     fs_err::write(&path, format!("{config:#}\n")).map_err(LmError::io("write", &path))?;
     let named = adapter.parameters.iter().map(|parameter| (format!("{PREFIX}{}", parameter.name), parameter));
-    safetensors::write(named, &folder.join(TENSORS))
+    safetensors::write(named, Dtype::F32, &folder.join(TENSORS))
 }
 
 #[cfg(test)]

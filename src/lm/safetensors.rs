@@ -11,7 +11,7 @@ use half::{bf16, f16};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use crate::lm::{LmError, Parameter};
+use crate::lm::{Dtype, LmError, Parameter};
 
 /// The longest header that is read, in bytes: the limit of the reference implementation.
 const HEADER_LIMIT: u64 = 100_000_000;
@@ -176,18 +176,19 @@ fn check_offsets(tensors: &BTreeMap<String, Entry>, length: u64) -> Result<(), S
     Ok(())
 }
 
-/// Writes parameters as `f32` under the given names and in the given order, with transformers' `{"format": "pt"}`. Equal
-/// parameters give equal bytes.
+/// Writes parameters, rounded to the nearest of `dtype` (ties to even), under the given names and in the given order, with
+/// transformers' `{"format": "pt"}`. Equal parameters give equal bytes.
 pub(crate) fn write<'a>(
     parameters: impl Iterator<Item = (String, &'a Parameter)> + Clone,
+    dtype: Dtype,
     path: &Utf8Path,
 ) -> Result<(), LmError> {
     let mut header = serde_json::Map::new();
     header.insert("__metadata__".to_owned(), json!({ "format": "pt" }));
     let mut at = 0;
     for (name, parameter) in parameters.clone() {
-        let end = at + parameter.data.len() * 4;
-        let entry = json!({ "dtype": "F32", "shape": parameter.shape, "data_offsets": [at, end] });
+        let end = at + parameter.data.len() * dtype.bytes();
+        let entry = json!({ "dtype": dtype.safetensors(), "shape": parameter.shape, "data_offsets": [at, end] });
         header.insert(name, entry);
         at = end;
     }
@@ -204,7 +205,12 @@ pub(crate) fn write<'a>(
         for (_, parameter) in parameters {
             for values in parameter.data.chunks(CHUNK / 4) {
                 bytes.clear();
-                bytes.extend(values.iter().flat_map(|value| value.to_le_bytes()));
+                match dtype {
+                    Dtype::F32 => bytes.extend(values.iter().flat_map(|value| value.to_le_bytes())),
+                    Dtype::Bf16 => {
+                        bytes.extend(values.iter().flat_map(|value| bf16::from_f32(*value).to_bits().to_le_bytes()));
+                    }
+                }
                 file.write_all(&bytes)?;
             }
         }

@@ -11,7 +11,7 @@ use std::ops::Range;
 
 pub use crate::lm::adamw::{AdamW, OptimizerState};
 use crate::lm::native::{Engine, row_bytes};
-use crate::lm::{LanguageModel, LmError};
+use crate::lm::{Dtype, LanguageModel, LmError, Numbers};
 
 /// A prompt and the completions that were drawn for it, as tokens.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -76,6 +76,8 @@ pub struct Footprint {
     pub weights: u64,
     /// What is trained: all of that, or the adapter.
     pub trained: u64,
+    /// AdamW's moments.
+    pub moments: u64,
     /// Activations, for each row of a pass.
     pub row: u64,
 }
@@ -90,13 +92,20 @@ impl Footprint {
         let trained: usize = model.trained().iter().map(|parameter| parameter.data.len()).sum();
         let frozen = if model.adapter.is_some() { model.weights.count() } else { 0 };
         let bytes = |floats: usize| 4 * floats as u64;
-        Self { weights: bytes(frozen + trained), trained: bytes(trained), row: row_bytes(&model.config, recompute) }
+        let row = row_bytes(&model.config, recompute);
+        Self { weights: bytes(frozen + trained), trained: bytes(trained), moments: 2 * bytes(trained), row }
+    }
+
+    /// Returns the same with moments of the given type: see [`Trainer::moment_type`].
+    #[must_use]
+    pub fn moment_type(self, dtype: Dtype) -> Self {
+        Self { moments: self.trained / 4 * 2 * dtype.bytes() as u64, ..self }
     }
 
     /// Returns what a trainer takes: weights, gradients, two moments, and
     /// passes of `rows` rows.
     pub fn bytes(&self, rows: usize) -> u64 {
-        self.weights + 3 * self.trained + self.row * rows as u64
+        self.weights + self.trained + self.moments + self.row * rows as u64
     }
 }
 
@@ -134,6 +143,19 @@ impl Trainer {
     #[must_use]
     pub fn recompute(mut self, recompute: bool) -> Self {
         self.engine.set_recompute(recompute);
+        self
+    }
+
+    /// Chooses the type that AdamW's two moments are kept in, before the first update: f32 unless set. In bf16 they take 4
+    /// bytes less a trained parameter; they are rounded at random with the right mean, so that training goes on as with f32
+    /// but for noise of less than a hundredth. The update itself is computed in f32. Bits are a function of the training
+    /// alone here, too.
+    ///
+    /// **Source:** stochastic rounding, Gupta et al. 2015 (arXiv 1502.02551); that rounding to the nearest would stop the
+    /// second moment is said in `native::moments`.
+    #[must_use]
+    pub fn moment_type(mut self, dtype: Dtype) -> Self {
+        self.engine.set_moments(dtype);
         self
     }
 
@@ -225,7 +247,7 @@ impl Trainer {
 
     /// Returns the updates made so far, and the moments of [`Trainer::state`] where they lie: all first ones, then all second
     /// ones, none before the first update.
-    pub fn moments(&self) -> (u64, impl Iterator<Item = &[f32]>) {
+    pub fn moments(&self) -> (u64, impl Iterator<Item = Numbers<'_>>) {
         self.engine.moments()
     }
 

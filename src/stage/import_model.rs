@@ -7,7 +7,7 @@ use fs_err as fs;
 
 use crate::{
     lm::{self, LanguageModel},
-    stage::{StageCtx, StageError},
+    stage::{StageCtx, StageError, training::learner::write_model},
 };
 
 /// The first bytes of a GGUF file.
@@ -31,8 +31,7 @@ pub(super) fn run(context: &mut StageCtx) -> Result<(), StageError> {
     if !model.tokenizer.has_chat_template() {
         context.log("the model has no chat template: stages that render prompts will fail");
     }
-    let folder = context.output_path("model")?;
-    model.save(folder).map_err(StageError::failed("write the model"))
+    write_model(context, &model)
 }
 
 fn read(path: &Utf8Path, origin: &str) -> Result<LanguageModel, StageError> {

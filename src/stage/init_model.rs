@@ -1,10 +1,13 @@
 //! `init-model`: a small random Llama with a tokenizer of its own, so that a pipeline needs no download.
 
-use serde::Deserialize;
+use serde::{Deserialize, de::IgnoredAny};
 
 use crate::{
     lm::{Config, Family, LanguageModel, Tokenizer},
-    stage::{StageCtx, StageError, training::prompts::Prompter},
+    stage::{
+        StageCtx, StageError,
+        training::{learner::write_model, prompts::Prompter},
+    },
     tools::{Style, answer_text},
 };
 
@@ -22,6 +25,9 @@ struct Parameters {
     context: usize,
     rope_theta: f64,
     tie_embeddings: bool,
+    /// Read by [`write_model`].
+    #[serde(rename = "store-dtype")]
+    _store_dtype: Option<IgnoredAny>,
 }
 
 pub(super) fn run(context: &mut StageCtx) -> Result<(), StageError> {
@@ -63,6 +69,5 @@ pub(super) fn run(context: &mut StageCtx) -> Result<(), StageError> {
     let model = LanguageModel::random(config, tokenizer, context.seed())
         .map_err(StageError::failed("make the random model"))?;
     context.log(format!("{} parameters, {} tokens", model.weights.count(), model.config.vocab_size));
-    let folder = context.output_path("model")?;
-    model.save(folder).map_err(StageError::failed("write the model"))
+    write_model(context, &model)
 }

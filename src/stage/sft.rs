@@ -49,6 +49,11 @@ struct Parameters {
     /// Read by [`learner::lora`], which names it when it is wrong.
     #[serde(rename = "lora")]
     _lora: Option<IgnoredAny>,
+    /// Read by [`Learner`], beside `store-dtype`.
+    #[serde(rename = "moments")]
+    _moments: Option<IgnoredAny>,
+    #[serde(rename = "store-dtype")]
+    _store_dtype: Option<IgnoredAny>,
 }
 
 #[derive(Clone, Copy, Deserialize)]

@@ -4,6 +4,7 @@
 
 mod engine_lora;
 mod engine_memory;
+mod engine_moments;
 mod engine_sampling;
 mod engine_training;
 mod load_export;

@@ -16,6 +16,7 @@ mod model_import;
 mod model_init;
 mod model_lora;
 mod model_memory;
+mod model_precision;
 mod model_rollout;
 mod model_sft;
 mod model_support;

@@ -33,6 +33,20 @@ impl Buffer {
     }
 }
 
+impl Buffer {
+    /// The same memory as twice as many halves of a float.
+    pub(super) fn halves(&self) -> &[u16] {
+        // SAFETY: a line is 32 halves without padding, and any bits are one.
+        unsafe { std::slice::from_raw_parts(self.lines.as_ptr().cast(), self.lines.len() * 32) }
+    }
+
+    /// The same, to write.
+    pub(super) fn halves_mut(&mut self) -> &mut [u16] {
+        // SAFETY: a line is 32 halves without padding, and any bits are a half and a float.
+        unsafe { std::slice::from_raw_parts_mut(self.lines.as_mut_ptr().cast(), self.lines.len() * 32) }
+    }
+}
+
 impl Deref for Buffer {
     type Target = [f32];
 

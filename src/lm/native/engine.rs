@@ -2,17 +2,20 @@
 
 use std::ops::Range;
 
+use half::bf16;
+
 use crate::lm::native::buffer::Buffer;
 use crate::lm::native::head::Upstream;
 use crate::lm::native::lanes::{Lanes, dispatched};
 use crate::lm::native::layout::{GroupRows, Layout, rows_of};
 use crate::lm::native::math::{self, Rates, at};
+use crate::lm::native::moments::{Noise, adamw_bf16};
 use crate::lm::native::pass::Pass;
 use crate::lm::native::shape::Plan;
 use crate::lm::native::threads::{Shared, Threads};
 use crate::lm::native::weights::Parameters;
 use crate::lm::train::{Accumulated, AdamW, Loss, OptimizerState, PromptGroup, TokenGradients, TokenScores};
-use crate::lm::{Config, LmError, Parameter};
+use crate::lm::{Config, Dtype, LmError, Numbers, Parameter};
 
 /// Elements in one task of an update. Part of the order of the gradients' norm.
 const CHUNK: usize = 1 << 15;
@@ -34,6 +37,9 @@ pub(crate) struct Engine {
     gradients: Vec<Buffer>,
     /// Whether `gradients` hold anything.
     dirty: bool,
+    /// The type that the moments are kept in.
+    moments: Dtype,
+    /// Of half as many floats where two moments share one.
     first: Vec<Buffer>,
     second: Vec<Buffer>,
     steps: u64,
@@ -59,6 +65,7 @@ impl Engine {
             pass: Pass::new(1.0),
             gradients: Vec::new(),
             dirty: false,
+            moments: Dtype::F32,
             first: Vec::new(),
             second: Vec::new(),
             steps: 0,
@@ -76,6 +83,17 @@ impl Engine {
     /// Gives the memory of passes back.
     pub(crate) fn release(&mut self) {
         self.pass.release();
+    }
+
+    /// Chooses the type of the moments, before the first update.
+    pub(crate) fn set_moments(&mut self, moments: Dtype) {
+        (self.moments, self.first, self.second) = (moments, Vec::new(), Vec::new());
+    }
+
+    /// Zero moments.
+    fn unmoved(&self) -> Vec<Buffer> {
+        let floats = |length: &usize| (length * self.moments.bytes()).div_ceil(4);
+        self.lengths.iter().map(|length| Buffer::zeros(floats(length))).collect()
     }
 
     fn zeros(&self) -> Vec<Buffer> {
@@ -209,10 +227,11 @@ impl Engine {
     /// Updates the trained parameters.
     pub(crate) fn step(&mut self, trained: &mut [Parameter], lr: f64, max_norm: Option<f64>) -> Result<f64, LmError> {
         let threads = Threads::current();
-        for moments in [&mut self.gradients, &mut self.first, &mut self.second] {
-            if moments.is_empty() {
-                *moments = self.lengths.iter().map(|length| Buffer::zeros(*length)).collect();
-            }
+        if self.gradients.is_empty() {
+            self.gradients = self.zeros();
+        }
+        if self.first.is_empty() {
+            [self.first, self.second] = [self.unmoved(), self.unmoved()];
         }
         let norm = self.norm(threads);
         if !norm.is_finite() {
@@ -237,6 +256,23 @@ impl Engine {
             let rates = rates(decay);
             let length = parameter.data.len();
             let values = Shared::new(&mut parameter.data);
+            if self.moments == Dtype::Bf16 {
+                let gradient = Shared::new(&mut self.gradients[slot][..length]);
+                let [first, second] = [&mut self.first, &mut self.second]
+                    .map(|buffers| Shared::new(&mut buffers[slot].halves_mut()[..length]));
+                let noise = Noise::new(self.steps, slot);
+                threads.worth(length).blocks(length, CHUNK, |begin, end| {
+                    // SAFETY: elements `begin..end` of all four belong to this task.
+                    unsafe {
+                        let [values, gradient] = [&values, &gradient].map(|part| part.slice(begin, end - begin));
+                        let [first, second] = [&first, &second].map(|part| part.slice(begin, end - begin).as_mut_ptr());
+                        let (values, slopes, noise) = (values.as_mut_ptr(), gradient.as_ptr(), noise.from(begin));
+                        adamw_bf16(threads.set(), values, slopes, first, second, end - begin, &rates, &noise);
+                        gradient.fill(0.0);
+                    }
+                });
+                continue;
+            }
             let [gradient, first, second] = [&mut self.gradients, &mut self.first, &mut self.second]
                 .map(|buffers| Shared::new(&mut buffers[slot][..length]));
             threads.worth(length).blocks(length, CHUNK, |begin, end| {
@@ -287,20 +323,24 @@ impl Engine {
     }
 
     pub(crate) fn state(&self) -> OptimizerState {
-        let copy = |buffers: &[Buffer]| -> Vec<Vec<f32>> {
-            buffers.iter().zip(&self.lengths).map(|(buffer, length)| buffer[..*length].to_vec()).collect()
-        };
+        let copy = |buffers| -> Vec<Vec<f32>> { self.numbers(buffers).map(|numbers| numbers.to_f32()).collect() };
         OptimizerState { steps: self.steps, first: copy(&self.first), second: copy(&self.second) }
     }
 
     /// Updates made so far, and all first moments followed by all second ones, as [`Engine::state`] would copy them.
-    pub(crate) fn moments(&self) -> (u64, impl Iterator<Item = &[f32]>) {
-        let both = self.first.iter().zip(&self.lengths).chain(self.second.iter().zip(&self.lengths));
-        (self.steps, both.map(|(buffer, length)| &buffer[..*length]))
+    pub(crate) fn moments(&self) -> (u64, impl Iterator<Item = Numbers<'_>>) {
+        (self.steps, self.numbers(&self.first).chain(self.numbers(&self.second)))
+    }
+
+    fn numbers<'a>(&'a self, buffers: &'a [Buffer]) -> impl Iterator<Item = Numbers<'a>> {
+        buffers.iter().zip(&self.lengths).map(|(buffer, length)| match self.moments {
+            Dtype::F32 => Numbers::F32(&buffer[..*length]),
+            Dtype::Bf16 => Numbers::Bf16(&buffer.halves()[..*length]),
+        })
     }
 
     pub(crate) fn restore(&mut self, trained: &[Parameter], state: &OptimizerState) -> Result<(), LmError> {
-        let mut restored = [self.zeros(), self.zeros()];
+        let mut restored = [self.unmoved(), self.unmoved()];
         for (buffers, moments) in restored.iter_mut().zip([&state.first, &state.second]) {
             if moments.is_empty() && state.steps == 0 {
                 continue;
@@ -314,7 +354,15 @@ impl Engine {
                         found: format!("{found} in a state of {} parameters", moments.len()),
                     });
                 }
-                buffers[slot][..found].copy_from_slice(&moments[slot]);
+                match self.moments {
+                    Dtype::F32 => buffers[slot][..found].copy_from_slice(&moments[slot]),
+                    // Exact for what such an optimiser has left.
+                    Dtype::Bf16 => {
+                        for (half, moment) in buffers[slot].halves_mut().iter_mut().zip(&moments[slot]) {
+                            *half = bf16::from_f32(*moment).to_bits();
+                        }
+                    }
+                }
             }
         }
         [self.first, self.second] = restored;

@@ -35,6 +35,34 @@ pub(super) trait Lanes: Copy {
     /// `self · 2^exponent` for integral exponents whose results are normal numbers.
     fn scale(self, exponent: Self) -> Self;
     fn sqrt(self) -> Self;
+    /// Reads 16 bf16 numbers.
+    ///
+    /// # Safety
+    /// `from` must be readable for 16 halves.
+    #[inline(always)]
+    unsafe fn load_bf16(from: *const u16) -> Self {
+        // SAFETY: promised by the caller.
+        let halves = unsafe { from.cast::<[u16; LANES]>().read_unaligned() };
+        let lanes = halves.map(|half| f32::from_bits(u32::from(half) << 16));
+        // SAFETY: the array has 16 floats.
+        unsafe { Self::load(lanes.as_ptr()) }
+    }
+    /// Rounds two vectors to bf16 with [`noise`] of the elements from `counter` on, its lower halves for the first and its
+    /// upper halves for the second, as [`rounded`] does, and writes both.
+    ///
+    /// # Safety
+    /// `to` must be writable for 16 halves each.
+    #[inline(always)]
+    unsafe fn store_bf16(pair: [Self; 2], to: [*mut u16; 2], counter: u32, keys: [u32; 2]) {
+        for (index, (lanes, to)) in pair.into_iter().zip(to).enumerate() {
+            let mut halves = [0u16; LANES];
+            for (lane, (half, value)) in halves.iter_mut().zip(lanes.array()).enumerate() {
+                *half = rounded(value, noise(counter.wrapping_add(lane as u32), keys) >> (16 * index));
+            }
+            // SAFETY: promised by the caller.
+            unsafe { to.cast::<[u16; LANES]>().write_unaligned(halves) };
+        }
+    }
     /// Hints that this address will be used soon; any address is fine.
     #[inline(always)]
     fn prefetch(_address: *const f32) {}
@@ -100,6 +128,24 @@ pub(super) trait Lanes: Copy {
 
 /// How many lanes there are.
 pub(super) const LANES: usize = 16;
+
+/// 32 random bits, a function of the arguments alone.
+///
+/// **Source:** Wellons' `lowbias32` (public domain), with a second key between its two products.
+#[inline(always)]
+pub(super) fn noise(counter: u32, keys: [u32; 2]) -> u32 {
+    let mut bits = counter.wrapping_add(keys[0]);
+    bits = (bits ^ (bits >> 16)).wrapping_mul(0x7feb_352d) ^ keys[1];
+    bits = (bits ^ (bits >> 15)).wrapping_mul(0x846c_a68b);
+    bits ^ (bits >> 16)
+}
+
+/// Rounds to one of the two nearest bf16 numbers: away from zero if the lower 16 bits of `noise` and those of the number
+/// make a carry. What bf16 has is kept.
+#[inline(always)]
+pub(super) fn rounded(value: f32, noise: u32) -> u16 {
+    (value.to_bits().wrapping_add(noise & 0xffff) >> 16) as u16
+}
 
 /// Lanes for processors that are not asked for anything: plain Rust.
 #[derive(Clone, Copy)]
@@ -273,6 +319,60 @@ mod x86 {
         fn sqrt(self) -> Self {
             unsafe { Self(_mm512_sqrt_ps(self.0)) }
         }
+        #[inline(always)]
+        unsafe fn load_bf16(from: *const u16) -> Self {
+            unsafe {
+                let halves = _mm512_cvtepu16_epi32(_mm256_loadu_si256(from.cast()));
+                Self(_mm512_castsi512_ps(_mm512_slli_epi32::<16>(halves)))
+            }
+        }
+        #[inline(always)]
+        unsafe fn store_bf16(pair: [Self; 2], to: [*mut u16; 2], counter: u32, keys: [u32; 2]) {
+            unsafe {
+                let lanes = _mm512_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15);
+                let mut bits = _mm512_add_epi32(lanes, _mm512_set1_epi32(counter.wrapping_add(keys[0]) as i32));
+                bits = _mm512_xor_si512(bits, _mm512_srli_epi32::<16>(bits));
+                bits = _mm512_mullo_epi32(bits, _mm512_set1_epi32(0x7feb_352d));
+                bits = _mm512_xor_si512(bits, _mm512_set1_epi32(keys[1] as i32));
+                bits = _mm512_xor_si512(bits, _mm512_srli_epi32::<15>(bits));
+                bits = _mm512_mullo_epi32(bits, _mm512_set1_epi32(0x846c_a68b_u32 as i32));
+                bits = _mm512_xor_si512(bits, _mm512_srli_epi32::<16>(bits));
+                let lower = _mm512_and_si512(bits, _mm512_set1_epi32(0xffff));
+                let first = _mm512_add_epi32(_mm512_castps_si512(pair[0].0), lower);
+                let second = _mm512_add_epi32(_mm512_castps_si512(pair[1].0), _mm512_srli_epi32::<16>(bits));
+                let first = _mm512_cvtepi32_epi16(_mm512_srli_epi32::<16>(first));
+                let second = _mm512_cvtepi32_epi16(_mm512_srli_epi32::<16>(second));
+                _mm256_storeu_si256(to[0].cast(), first);
+                _mm256_storeu_si256(to[1].cast(), second);
+            }
+        }
+    }
+
+    /// [`noise`](super::noise) of 8 elements. A function, not a closure: those are not always inlined where the features are.
+    #[inline(always)]
+    unsafe fn noise_of_8(counter: u32, keys: [u32; 2]) -> __m256i {
+        unsafe {
+            let lanes = _mm256_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7);
+            let mut bits = _mm256_add_epi32(lanes, _mm256_set1_epi32(counter.wrapping_add(keys[0]) as i32));
+            bits = _mm256_xor_si256(bits, _mm256_srli_epi32::<16>(bits));
+            bits = _mm256_mullo_epi32(bits, _mm256_set1_epi32(0x7feb_352d));
+            bits = _mm256_xor_si256(bits, _mm256_set1_epi32(keys[1] as i32));
+            bits = _mm256_xor_si256(bits, _mm256_srli_epi32::<15>(bits));
+            bits = _mm256_mullo_epi32(bits, _mm256_set1_epi32(0x846c_a68b_u32 as i32));
+            _mm256_xor_si256(bits, _mm256_srli_epi32::<16>(bits))
+        }
+    }
+
+    /// Adds noise to the bits of two times 8 floats and writes their upper halves.
+    #[inline(always)]
+    unsafe fn store_upper_halves(value: Avx2, noise: [__m256i; 2], to: *mut u16) {
+        unsafe {
+            let low = _mm256_srli_epi32::<16>(_mm256_add_epi32(_mm256_castps_si256(value.0), noise[0]));
+            let high = _mm256_srli_epi32::<16>(_mm256_add_epi32(_mm256_castps_si256(value.1), noise[1]));
+            // Packing takes turns between the halves of its operands.
+            let halves = _mm256_permute4x64_epi64::<0b11_01_10_00>(_mm256_packus_epi32(low, high));
+            _mm256_storeu_si256(to.cast(), halves);
+        }
     }
 
     #[derive(Clone, Copy)]
@@ -341,6 +441,23 @@ mod x86 {
         #[inline(always)]
         fn sqrt(self) -> Self {
             unsafe { Self(_mm256_sqrt_ps(self.0), _mm256_sqrt_ps(self.1)) }
+        }
+        #[inline(always)]
+        unsafe fn load_bf16(from: *const u16) -> Self {
+            unsafe {
+                let low = _mm256_slli_epi32::<16>(_mm256_cvtepu16_epi32(_mm_loadu_si128(from.cast())));
+                let high = _mm256_slli_epi32::<16>(_mm256_cvtepu16_epi32(_mm_loadu_si128(from.add(8).cast())));
+                Self(_mm256_castsi256_ps(low), _mm256_castsi256_ps(high))
+            }
+        }
+        #[inline(always)]
+        unsafe fn store_bf16(pair: [Self; 2], to: [*mut u16; 2], counter: u32, keys: [u32; 2]) {
+            unsafe {
+                let (low, high) = (noise_of_8(counter, keys), noise_of_8(counter.wrapping_add(8), keys));
+                let mask = _mm256_set1_epi32(0xffff);
+                store_upper_halves(pair[0], [_mm256_and_si256(low, mask), _mm256_and_si256(high, mask)], to[0]);
+                store_upper_halves(pair[1], [_mm256_srli_epi32::<16>(low), _mm256_srli_epi32::<16>(high)], to[1]);
+            }
         }
     }
 }

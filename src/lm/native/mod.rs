@@ -20,6 +20,7 @@ mod low_rank;
 mod math;
 mod matmul;
 mod memory;
+mod moments;
 mod pass;
 mod shape;
 #[cfg(test)]

@@ -74,38 +74,38 @@ impl Threads {
 
 /// A slice of which several tasks write disjoint parts.
 #[derive(Clone, Copy)]
-pub(super) struct Shared<'a> {
-    data: *mut f32,
+pub(super) struct Shared<'a, T = f32> {
+    data: *mut T,
     length: usize,
-    borrowed: PhantomData<&'a mut [f32]>,
+    borrowed: PhantomData<&'a mut [T]>,
 }
 
 // SAFETY: it is only a pointer; `slice` puts the duty on its caller.
-unsafe impl Send for Shared<'_> {}
+unsafe impl<T: Send> Send for Shared<'_, T> {}
 // SAFETY: as above.
-unsafe impl Sync for Shared<'_> {}
+unsafe impl<T: Send> Sync for Shared<'_, T> {}
 
-impl<'a> Shared<'a> {
-    pub(super) fn new(data: &'a mut [f32]) -> Self {
+impl<'a, T> Shared<'a, T> {
+    pub(super) fn new(data: &'a mut [T]) -> Self {
         Self { data: data.as_mut_ptr(), length: data.len(), borrowed: PhantomData }
     }
 
-    pub(super) fn pointer(&self) -> *mut f32 {
+    pub(super) fn pointer(&self) -> *mut T {
         self.data
     }
 
-    /// The address of the float at `index`.
-    pub(super) fn at(&self, index: usize) -> *mut f32 {
+    /// The address of the element at `index`.
+    pub(super) fn at(&self, index: usize) -> *mut T {
         assert!(index <= self.length, "the address is inside");
         self.data.wrapping_add(index)
     }
 
-    /// The part of `length` floats from `begin`.
+    /// The part of `length` elements from `begin`.
     ///
     /// # Safety
     /// No other living slice may overlap it.
     #[expect(clippy::mut_from_ref, reason = "disjointness is the caller's promise")]
-    pub(super) unsafe fn slice(&self, begin: usize, length: usize) -> &mut [f32] {
+    pub(super) unsafe fn slice(&self, begin: usize, length: usize) -> &mut [T] {
         assert!(begin + length <= self.length, "the part is inside");
         // SAFETY: inside, and disjoint as promised.
         unsafe { std::slice::from_raw_parts_mut(self.data.add(begin), length) }

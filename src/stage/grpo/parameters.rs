@@ -61,6 +61,11 @@ pub(super) struct Parameters {
     /// Read by [`crate::stage::training::learner::lora`], which names it when it is wrong.
     #[serde(rename = "lora")]
     _lora: Option<IgnoredAny>,
+    /// Read by [`crate::stage::training::learner::Learner`], beside `store-dtype`.
+    #[serde(rename = "moments")]
+    _moments: Option<IgnoredAny>,
+    #[serde(rename = "store-dtype")]
+    _store_dtype: Option<IgnoredAny>,
 }
 
 /// What the stage works with.

@@ -2,16 +2,18 @@
 //!
 //! The file is whole or worthless: it is written beside its place and moved there, and it ends with a digest of all
 //! before, so that one cut short by a crash of the machine is noticed and passed over. It holds small facts as JSON, tables
-//! as Parquet and numbers as raw little-endian `f32`, so that what is resumed goes on from the very bits.
+//! as Parquet and numbers as raw little-endian `f32` or `bf16`, so that what is resumed goes on from the very bits.
 
 use std::io::{self, BufReader, BufWriter, Read, Write};
 
 use camino::{Utf8Path, Utf8PathBuf};
 use fs_err as fs;
+use half::bf16;
 use serde::{Deserialize, Serialize};
 
 use crate::{
     base::{Digest, Hasher},
+    lm::Numbers,
     stage::StageError,
 };
 
@@ -31,7 +33,7 @@ pub(in crate::stage) struct Checkpoint {
     pub(in crate::stage) optimizer_steps: u64,
     /// Tables written so far, as Parquet.
     pub(in crate::stage) tables: Vec<Vec<u8>>,
-    /// Parameters and optimiser state, in the learner's order.
+    /// Parameters and optimiser state, in the learner's order; `bf16` is widened, which is exact.
     pub(in crate::stage) tensors: Vec<Vec<f32>>,
 }
 
@@ -46,6 +48,9 @@ struct Header {
     tables: Vec<usize>,
     /// Numbers of each tensor.
     tensors: Vec<usize>,
+    /// The first tensor of those that are in `bf16`, if any are.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    bf16_from: Option<usize>,
 }
 
 /// The state to save, borrowed from where it lives.
@@ -56,7 +61,8 @@ pub(in crate::stage) struct State<'a> {
     pub(in crate::stage) tokens: u64,
     pub(in crate::stage) optimizer_steps: u64,
     pub(in crate::stage) tables: &'a [Vec<u8>],
-    pub(in crate::stage) tensors: &'a [&'a [f32]],
+    /// Those in `bf16` last.
+    pub(in crate::stage) tensors: &'a [Numbers<'a>],
 }
 
 fn path(scratch: &Utf8Path) -> Utf8PathBuf {
@@ -78,7 +84,8 @@ pub(in crate::stage) fn save(scratch: &Utf8Path, state: &State<'_>) -> Result<()
         tokens: state.tokens,
         optimizer_steps: state.optimizer_steps,
         tables: state.tables.iter().map(Vec::len).collect(),
-        tensors: state.tensors.iter().map(|tensor| tensor.len()).collect(),
+        tensors: state.tensors.iter().map(Numbers::len).collect(),
+        bf16_from: state.tensors.iter().position(|tensor| matches!(tensor, Numbers::Bf16(_))),
     };
     let header = serde_json::to_vec(&header).map_err(|error| failed(error.into()))?;
     let write = || -> io::Result<()> {
@@ -93,10 +100,23 @@ pub(in crate::stage) fn save(scratch: &Utf8Path, state: &State<'_>) -> Result<()
             out.write_all(table)?;
         }
         let mut bytes = Vec::with_capacity(4 << 14);
-        for chunk in state.tensors.iter().flat_map(|tensor| tensor.chunks(1 << 14)) {
-            bytes.clear();
-            bytes.extend(chunk.iter().flat_map(|value| value.to_le_bytes()));
-            out.write_all(&bytes)?;
+        for tensor in state.tensors {
+            match tensor {
+                Numbers::F32(values) => {
+                    for chunk in values.chunks(1 << 14) {
+                        bytes.clear();
+                        bytes.extend(chunk.iter().flat_map(|value| value.to_le_bytes()));
+                        out.write_all(&bytes)?;
+                    }
+                }
+                Numbers::Bf16(halves) => {
+                    for chunk in halves.chunks(1 << 14) {
+                        bytes.clear();
+                        bytes.extend(chunk.iter().flat_map(|half| half.to_le_bytes()));
+                        out.write_all(&bytes)?;
+                    }
+                }
+            }
         }
         let digest = out.hasher.finish();
         out.inner.write_all(digest.as_bytes())?;
@@ -136,13 +156,19 @@ fn read(inner: impl Read) -> io::Result<Option<Checkpoint>> {
     let Ok(header) = serde_json::from_slice::<Header>(&header) else { return Ok(None) };
     let tables = header.tables.iter().map(|length| file.bytes(*length)).collect::<io::Result<_>>()?;
     let mut tensors = Vec::with_capacity(header.tensors.len());
-    for length in header.tensors {
+    for (index, length) in header.tensors.into_iter().enumerate() {
+        let is_bf16 = header.bf16_from.is_some_and(|first| index >= first);
         let mut tensor = Vec::new();
         let mut left = length;
         while left > 0 {
             let count = left.min(1 << 14);
-            let bytes = file.bytes(4 * count)?;
-            tensor.extend(bytes.chunks_exact(4).map(|four| f32::from_le_bytes(four.try_into().unwrap_or_default())));
+            if is_bf16 {
+                let bytes = file.bytes(2 * count)?;
+                tensor.extend(bytes.as_chunks().0.iter().map(|two| bf16::from_le_bytes(*two).to_f32()));
+            } else {
+                let bytes = file.bytes(4 * count)?;
+                tensor.extend(bytes.as_chunks().0.iter().map(|four| f32::from_le_bytes(*four)));
+            }
             left -= count;
         }
         tensors.push(tensor);
@@ -214,7 +240,7 @@ mod tests {
             tables: vec![b"PAR1".to_vec(), vec![]],
             tensors,
         };
-        let tensors: Vec<&[f32]> = state.tensors.iter().map(Vec::as_slice).collect();
+        let tensors: Vec<Numbers<'_>> = state.tensors.iter().map(|tensor| Numbers::F32(tensor)).collect();
         let saved =
             State { steps: 3, updates: 4, tokens: 5, optimizer_steps: 2, tables: &state.tables, tensors: &tensors };
         save(scratch, &saved).unwrap();
@@ -228,6 +254,17 @@ mod tests {
         let state = saved(&scratch);
         assert_eq!(load(&scratch).unwrap(), Some(state));
         assert!(!scratch.join("checkpoint.partial").exists());
+    }
+
+    #[test]
+    fn bf16_takes_half_the_room_and_is_loaded_exactly() {
+        let (_keep, scratch) = folder();
+        let halves: Vec<u16> = (0..20_000).collect();
+        let [full, narrow] = [Numbers::F32(&[1.5, -0.25]), Numbers::Bf16(&halves)];
+        save(&scratch, &State { tensors: &[full, narrow, narrow], ..State::default() }).unwrap();
+        assert!(fs::metadata(path(&scratch)).unwrap().len() < 2 * 40_000 + 500);
+        let found = load(&scratch).unwrap().unwrap();
+        assert_eq!(found.tensors, [full.to_f32(), narrow.to_f32(), narrow.to_f32()]);
     }
 
     #[test]

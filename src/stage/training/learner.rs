@@ -3,7 +3,7 @@
 use crate::{
     base::Seed,
     lm::{
-        LanguageModel, LmError,
+        Dtype, LanguageModel, LmError, Numbers,
         lora::{self, LoraOptions},
         train::{AdamW, Footprint, OptimizerState, Trainer},
     },
@@ -97,9 +97,10 @@ impl Learner {
         if let Some(options) = &method.lora {
             model.adapt(options, method.seed).map_err(failed())?;
         }
+        let moments: Dtype = context.param::<Option<Dtype>>("moments")?.unwrap_or_default();
         let needs = Needs {
-            footprint: Footprint::new(&model, method.recompute),
-            recomputing: Footprint::new(&model, true),
+            footprint: Footprint::new(&model, method.recompute).moment_type(moments),
+            recomputing: Footprint::new(&model, true).moment_type(moments),
             rows_per_pass: method.rows(),
             longest: work.longest,
             step: work.groups * work.longest,
@@ -117,15 +118,14 @@ impl Learner {
             for parameter in model.trained_mut() {
                 parameter.data = tensors.next().unwrap_or_default();
             }
-            let moments: Vec<Vec<f32>> = tensors.collect();
-            let (first, second) = moments.split_at(moments.len() / 2);
-            state =
-                Some(OptimizerState { steps: found.optimizer_steps, first: first.to_vec(), second: second.to_vec() });
+            let mut first: Vec<Vec<f32>> = tensors.collect();
+            let second = first.split_off(first.len() / 2);
+            state = Some(OptimizerState { steps: found.optimizer_steps, first, second });
             learner_state = (found.steps, found.updates, found.tokens);
             tables = found.tables;
         }
         let mut trainer = Trainer::new(model, method.optimizer).map_err(failed())?.at_temperature(method.temperature);
-        trainer = trainer.rows_per_pass(method.rows()).recompute(method.recompute);
+        trainer = trainer.rows_per_pass(method.rows()).recompute(method.recompute).moment_type(moments);
         if let Some(state) = state {
             trainer.restore(&state).map_err(failed())?;
         }
@@ -153,7 +153,7 @@ impl Learner {
             let what = format!("a weight of `{}` after step {steps} (seed {seed})", parameter.name);
             return Err(StageError::failed("train")(LmError::NotFinite { what, value: f64::NAN }));
         }
-        model.save(context.output_path("model")?).map_err(StageError::failed("write the model"))
+        write_model(context, &model)
     }
 
     /// Notes a finished step and, if it is time, leaves a checkpoint. `tables` are written only then.
@@ -171,8 +171,8 @@ impl Learner {
         let Self { trainer, steps, updates, tokens, pace } = self;
         pace.keep(|| {
             let (optimizer_steps, moments) = trainer.moments();
-            let trained = trainer.model().trained().iter().map(|parameter| &*parameter.data);
-            let tensors: Vec<&[f32]> = trained.chain(moments).collect();
+            let trained = trainer.model().trained().iter().map(|parameter| Numbers::F32(&parameter.data));
+            let tensors: Vec<Numbers<'_>> = trained.chain(moments).collect();
             let saved = State {
                 steps: *steps as u64,
                 updates: *updates as u64,
@@ -184,6 +184,16 @@ impl Learner {
             checkpoint::save(context.scratch(), &saved)
         })
     }
+}
+
+/// Writes a model as the output `model`, its weights in the type that the parameter `store-dtype` names.
+///
+/// # Errors
+/// [`StageError::Failed`], [`StageError::Parameter`].
+pub(in crate::stage) fn write_model(context: &StageCtx, model: &LanguageModel) -> Result<(), StageError> {
+    let dtype: Option<Dtype> = context.param("store-dtype")?;
+    let folder = context.output_path("model")?;
+    model.save_as(folder, dtype.unwrap_or_default()).map_err(StageError::failed("write the model"))
 }
 
 /// Returns whether a checkpoint is of a model of these sizes.

@@ -2,7 +2,7 @@
 //! does not fit is refused with what would.
 
 use crate::{
-    lm::train::Footprint,
+    lm::{Dtype, train::Footprint},
     stage::{StageCtx, StageError},
 };
 
@@ -57,6 +57,10 @@ impl Needs {
             let more = (room / self.footprint.row as f64) as usize;
             helps.push(format!("set `rows-per-pass = {}`", self.longest + more));
         }
+        let halved = self.footprint.moment_type(Dtype::Bf16);
+        if halved != self.footprint && fits(&halved, self.rows_per_pass) {
+            helps.push("keep AdamW's moments in half the room (`moments = \"bf16\"`)".to_owned());
+        }
         if self.footprint != self.recomputing && fits(&self.recomputing, self.rows_per_pass) {
             helps.push("set `recompute = true`".to_owned());
         }
@@ -76,7 +80,8 @@ mod tests {
 
     #[test]
     fn complaints_name_what_would_fit() {
-        let footprint = Footprint { weights: 500_000_000, trained: 500_000_000, row: 1_000_000 };
+        let (weights, trained) = (500_000_000, 500_000_000);
+        let footprint = Footprint { weights, trained, moments: 2 * trained, row: 1_000_000 };
         let needs = Needs {
             footprint,
             recomputing: Footprint { row: 100_000, ..footprint },
@@ -97,6 +102,15 @@ mod tests {
         // No group of 800 rows fits, however few rows a pass has.
         let complaint = needs.complaint(3.4);
         assert!(!complaint.contains("rows-per-pass") && complaint.contains("recompute"), "{complaint}");
+        // Half of the moments is 0.5 GB.
+        let complaint = needs.complaint(4.3);
+        assert!(
+            complaint.contains("or keep AdamW's moments in half the room (`moments = \"bf16\"`), or set"),
+            "{complaint}"
+        );
+        let halved = Needs { footprint: footprint.moment_type(Dtype::Bf16), ..needs };
+        assert_eq!(halved.bytes(&halved.footprint, 2048), 4_248_000_000);
+        assert!(!halved.complaint(4.0).contains("moments"));
         let small = Needs { step: 100, longest: 50, ..needs };
         assert_eq!(small.bytes(&footprint, 2048), 2_800_000_000);
     }

@@ -7,7 +7,7 @@ use serde_json::json;
 use toolexpander::{
     base::Seed,
     lm::{
-        ChatMessage, Config, LanguageModel, Llama3RopeScaling, Reference, Tokenizer,
+        ChatMessage, Config, Dtype, LanguageModel, Llama3RopeScaling, Reference, Tokenizer,
         sample::{PromptRequest, Sampling, sample},
     },
 };
@@ -40,9 +40,14 @@ fn export_models_with_what_they_should_do() {
     if let Ok(given) = std::env::var("MODEL") {
         models.push(("given", LanguageModel::load(given.as_str().into()).unwrap()));
     }
-    for (name, mut model) in models {
-        let path = folder.join(name);
-        model.save(&path).unwrap();
+    let models = models.into_iter().flat_map(|(name, model)| {
+        [(name.to_owned(), Dtype::F32, model.clone()), (format!("{name}-bf16"), Dtype::Bf16, model)]
+    });
+    for (name, dtype, model) in models {
+        let path = folder.join(&name);
+        model.save_as(&path, dtype).unwrap();
+        // What is in the folder: in bf16 less than what was in memory.
+        let mut model = LanguageModel::load(&path).unwrap();
         let texts: Vec<_> = texts
             .iter()
             .map(|text| json!({ "text": text, "ids": model.tokenizer.encode(text, false).unwrap() }))
@@ -56,7 +61,7 @@ fn export_models_with_what_they_should_do() {
         // As the script does: on and on.
         model.config.eos_token_ids.clear();
         model.tokenizer.eos.clear();
-        let request = PromptRequest { id: name.to_owned(), tokens: prompt.clone(), count: 1 };
+        let request = PromptRequest { id: name.clone(), tokens: prompt.clone(), count: 1 };
         let sampling = Sampling { temperature: 0.0, max_tokens: 12, ..Sampling::default() };
         let greedy = sample(&model, &[request], &sampling, Seed(0), 1).unwrap()[0][0].tokens.clone();
         let facts = json!({
@@ -67,6 +72,7 @@ fn export_models_with_what_they_should_do() {
             "logits": logits,
             "greedy": greedy,
             "eos": eos,
+            "dtype": if dtype == Dtype::Bf16 { "bfloat16" } else { "float32" },
         });
         fs_err::write(folder.join(format!("{name}.json")), facts.to_string()).unwrap();
     }

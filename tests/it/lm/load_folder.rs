@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 use tempfile::TempDir;
 use toolexpander::{
     base::{Digest, Seed},
-    lm::{Config, LanguageModel, LmError, Tokenizer, Weights},
+    lm::{Config, Dtype, LanguageModel, LmError, Tokenizer, Weights},
 };
 
 use super::load_fixtures::{folder, load, tiny_config};
@@ -70,7 +70,9 @@ fn both_spellings_of_a_configuration_are_read() {
     assert_eq!((scaling.factor, scaling.original_max_position_embeddings), (8.0, 32));
     // What we write (the older spelling) is what we read.
     for config in [tied, sharded, tiny_config()] {
-        assert_eq!(Config::from_json(&config.to_json(), "x").unwrap(), config);
+        for dtype in [Dtype::F32, Dtype::Bf16] {
+            assert_eq!(Config::from_json(&config.to_json(dtype), "x").unwrap(), config);
+        }
     }
 }
 
