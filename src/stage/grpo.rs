@@ -12,8 +12,10 @@ mod batch;
 mod parameters;
 mod update;
 
+use std::time::Instant;
+
 use crate::{
-    lm::{Config, LanguageModel, train::Trainer},
+    lm::{Config, LanguageModel, speed, train::Trainer},
     stage::{
         StageCtx, StageError,
         training::{
@@ -66,8 +68,10 @@ fn train(context: &mut StageCtx, settings: &Settings) -> Result<(), StageError> 
     for turn in steps.iter().take(learner.steps).flatten() {
         had[questions[turn.sample].sample] += settings.advantages.group_size;
     }
+    let peak = speed::plain_product(5);
     while learner.steps < steps.len() {
         let step = learner.steps;
+        learner.trainer.release_activations();
         let groups = course.roll(context, learner.trainer.model(), step, learner.tokens)?;
         for group in &groups {
             let sample = &samples[group.sample];
@@ -82,11 +86,13 @@ fn train(context: &mut StageCtx, settings: &Settings) -> Result<(), StageError> 
         let lesson = Lesson::new(settings, &groups, totals(&groups), reference.as_mut())
             .map_err(|error| failed(error, context, learner.updates))?;
         for _ in 0..settings.inner_steps {
+            let began = Instant::now();
             let update =
                 lesson.update(&mut learner.trainer, lr).map_err(|error| failed(error, context, learner.updates))?;
+            let mfu = lesson.operations(learner.trainer.model()) / began.elapsed().as_secs_f64() / peak;
             learner.updates += 1;
             let row = metric_row(settings, learner.updates, lr, &groups, &update);
-            say(context, &row, &groups);
+            say(context, &row, &groups, mfu);
             metrics.push(row);
         }
         let worked: usize = groups.iter().map(|group| group.tokens.prompt.len() + group.completion_tokens()).sum();
@@ -170,14 +176,15 @@ fn metric_row(settings: &Settings, updates: usize, lr: f64, groups: &[Group], up
     }
 }
 
-/// Says the numbers that people follow.
-#[expect(clippy::cast_precision_loss, reason = "a step has few groups")]
-fn say(context: &mut StageCtx, row: &MetricRow, groups: &[Group]) {
+/// Says the numbers that people follow; `mfu` is the share of the machine's speed that the update reached.
+#[expect(clippy::cast_precision_loss, clippy::cast_possible_truncation, reason = "numbers to look at")]
+fn say(context: &mut StageCtx, row: &MetricRow, groups: &[Group], mfu: f64) {
     let step = row.step.unsigned_abs().into();
     let share = |count: usize| count as f32 / groups.len() as f32;
     for (name, value) in [
         ("reward", row.reward_mean),
         ("correct", row.correct_rate),
+        ("mfu", mfu as f32),
         ("loss", row.loss),
         ("kl", row.kl),
         ("entropy", row.entropy),

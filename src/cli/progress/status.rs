@@ -5,7 +5,7 @@ use std::time::Instant;
 use crate::record::StageEvent;
 
 /// Numbers that are shown of a stage at most.
-const METRICS: usize = 4;
+const METRICS: usize = 5;
 
 /// What a running stage has said last.
 pub(super) struct Status {

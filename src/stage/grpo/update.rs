@@ -1,7 +1,10 @@
 //! One batch of rollouts becomes optimiser updates.
 
 use crate::{
-    lm::train::{PromptGroup, TokenGradients, TokenScores, Trainer},
+    lm::{
+        LanguageModel, speed,
+        train::{PromptGroup, TokenGradients, TokenScores, Trainer},
+    },
     rl::{self, Matrix, Totals, loss},
     stage::training::learner::StepError,
 };
@@ -45,6 +48,11 @@ impl<'a> Lesson<'a> {
             _ => Vec::new(),
         };
         Ok(Self { settings, groups, tokens, totals, reference })
+    }
+
+    /// Returns the floating-point operations of one update.
+    pub(super) fn operations(&self, model: &LanguageModel) -> f64 {
+        speed::training_operations(model, &self.tokens)
     }
 
     /// Makes one update with learning rate `lr`; with nothing to learn, none.
