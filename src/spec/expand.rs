@@ -281,6 +281,15 @@ fn instance(spec: &Spec, layout: &Layout<'_>, slot: Slot, places: &[usize]) -> I
     };
     stage.settings.iter().for_each(&mut add);
     scene.changed.get(&slot.stage).into_iter().flatten().for_each(|setting| add(setting));
+    for (name, parameter) in &stage.kind.manifest.parameters {
+        let Some(Value::Text(value)) = params.get(name) else { continue };
+        for file in parameter.files.get(value).into_iter().flatten() {
+            if let Some(bytes) = stage.kind.files.get(file) {
+                let at = stage.command.is_some().then(|| Utf8PathBuf::from(file));
+                files.insert(file.clone(), FileUse::Kind { file: bytes.clone(), at });
+            }
+        }
+    }
 
     let mut inputs = BTreeMap::new();
     let mut sources = Vec::new();

@@ -43,7 +43,8 @@ impl KindManifest {
         self.name == COMMAND_KIND
     }
 
-    /// Returns the files that must lie beside `stage.toml`: the declared ones and the defaults of `file` parameters.
+    /// Returns the files that must lie beside `stage.toml`: the declared ones, those of choices, and the defaults of `file`
+    /// parameters.
     pub fn needed_files(&self) -> impl Iterator<Item = &str> {
         self.file_spans.iter().map(|(name, _)| name.as_str())
     }
@@ -120,6 +121,8 @@ pub struct Parameter {
     pub doc: String,
     /// Whether it takes the 1-based iteration number in a loop unless set by hand.
     pub bind_round: bool,
+    /// Files beside `stage.toml` that are part of the key where it has a value: by value.
+    pub files: BTreeMap<String, Vec<String>>,
 }
 
 /// The type of a parameter.

@@ -34,8 +34,8 @@ pub(super) const INPUT_KEYS: [&str; 5] = ["type", "doc", "optional", "many", "la
 /// The keys of an output port.
 pub(super) const OUTPUT_KEYS: [&str; 3] = ["type", "doc", "when"];
 /// The keys of a parameter.
-pub(super) const PARAMETER_KEYS: [&str; 10] =
-    ["type", "default", "optional", "min", "max", "values", "tables", "unit", "doc", "bind"];
+pub(super) const PARAMETER_KEYS: [&str; 11] =
+    ["type", "default", "optional", "min", "max", "values", "tables", "unit", "doc", "bind", "files"];
 /// The types of parameters.
 pub(super) const PARAMETER_TYPES: [&str; 9] =
     ["bool", "int", "float", "string", "choice", "list", "map", "file", "source"];
@@ -127,7 +127,8 @@ fn read(report: &mut Report, name: &str, source: &SourceText, table: &DeTable<'_
             let message = format!("`{name}` is a parameter and a file");
             report.add("duplicate-key", table.span.clone(), message).help = Some("rename one of them".to_owned());
         }
-        let parameter = parameter(report, name, table)?;
+        let mut parameter = parameter(report, name, table)?;
+        parameter.files = choice_files(report, table, &parameter.parameter_type, &mut file_spans);
         if let (ParameterType::File, Some(Value::Text(path)), Some(item)) =
             (&parameter.parameter_type, &parameter.default, table.get("default"))
         {
@@ -176,6 +177,47 @@ fn read(report: &mut Report, name: &str, source: &SourceText, table: &DeTable<'_
         manifest.command = Some(arguments.into_iter().map(|(text, _)| text.to_owned()).collect());
     }
     manifest
+}
+
+/// Reads the files that the values of a choice bring along.
+fn choice_files(
+    report: &mut Report,
+    table: &Table<'_, '_>,
+    parameter_type: &ParameterType,
+    file_spans: &mut Vec<(String, Range<usize>)>,
+) -> BTreeMap<String, Vec<String>> {
+    let ParameterType::Choice(values) = parameter_type else { return BTreeMap::new() };
+    let Some((by_value, span)) = table.table(report, "files") else { return BTreeMap::new() };
+    let by_value = Table { table: by_value, what: What::Plain("`files`"), span };
+    let mut found = BTreeMap::new();
+    for (value, item) in by_value.table {
+        let word = value.get_ref().as_ref();
+        if !values.iter().any(|value| value == word) {
+            let message = format!("`{word}` is none of the values");
+            report.unknown("bad-choice", value.span(), message, word, values.iter().map(String::as_str));
+            continue;
+        }
+        let DeValue::Array(paths) = item.get_ref() else {
+            reader::wrong_type(report, format!("the files of `{word}` are of the wrong type"), item, "list");
+            continue;
+        };
+        let mut files = Vec::new();
+        for path in paths.iter() {
+            match path.get_ref().as_str().filter(|path| is_inner_path(path)) {
+                Some(text) => {
+                    files.push(text.to_owned());
+                    file_spans.push((text.to_owned(), path.span()));
+                }
+                None => {
+                    let message = "this does not lie beside this `stage.toml`".to_owned();
+                    report.add("bad-path", path.span(), message).label =
+                        Some("expected a relative path without `..`".to_owned());
+                }
+            }
+        }
+        found.insert(word.to_owned(), files);
+    }
+    found
 }
 
 /// Reports a condition of an output that is no parameter, or one that always has a value.
@@ -332,6 +374,7 @@ fn parameter(report: &mut Report, name: &str, table: &Table<'_, '_>) -> Option<P
         ("values", matches!(parameter_type, ParameterType::Choice(_))),
         ("tables", matches!(parameter_type, ParameterType::Choice(_))),
         ("bind", parameter_type == ParameterType::Int),
+        ("files", matches!(parameter_type, ParameterType::Choice(_))),
     ] {
         if let (Some((key, _)), false) = (table.table.get_key_value(key), fits) {
             let message = format!("`{}` means nothing for a parameter of type `{word}`", key.get_ref());
@@ -348,6 +391,7 @@ fn parameter(report: &mut Report, name: &str, table: &Table<'_, '_>) -> Option<P
         unit: table.text(report, "unit").map(|(text, _)| text.to_owned()),
         doc: doc(report, table),
         bind_round: false,
+        files: BTreeMap::new(),
     };
     if let Some((word, span)) = table.text(report, "bind") {
         parameter.bind_round = word == "round";

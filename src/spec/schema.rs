@@ -134,13 +134,21 @@ pub fn manifest_schema() -> Value {
                     },
                     "unit": { "type": "string" },
                     "doc": { "type": "string" },
-                    "bind": { "const": "round", "description": "It takes the iteration number in a loop." }
+                    "bind": { "const": "round", "description": "It takes the iteration number in a loop." },
+                    "files": {
+                        "type": "object",
+                        "additionalProperties": {
+                            "type": "array", "items": { "type": "string", "pattern": INNER_PATH }, "uniqueItems": true
+                        },
+                        "description": "Files beside stage.toml that are part of the key where the choice has a value, by value."
+                    }
                 },
                 "allOf": [
                     only_for("min", &["int", "float"]),
                     only_for("max", &["int", "float"]),
                     only_for("bind", &["int"]),
                     only_for("values", &["choice"]),
+                    only_for("files", &["choice"]),
                     only_for("tables", &["choice"]),
                     { "if": { "properties": { "type": { "const": "choice" } } }, "then": { "required": ["values"] } }
                 ]

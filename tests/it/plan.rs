@@ -16,7 +16,7 @@ use toolexpander::{
         resolved_key,
     },
     record::{OutputRecord, RESULT_FORMAT, ResultManifest},
-    spec::{Kinds, Selection, Spec, expand},
+    spec::{KindFile, KindManifest, Kinds, Selection, Spec, expand},
 };
 
 use crate::spec::{GOOD, kinds, kinds_with};
@@ -559,4 +559,29 @@ fn explanations_name_the_leaves() {
     assert_eq!((nearest.key, fewest.len()), (before.key, changes.len()));
     let gone = explain(&before.ingredients[..2], &before);
     assert!(gone.iter().all(|change| change.new.is_none()) && gone.len() == before.ingredients.len() - 2);
+}
+
+#[test]
+fn files_of_a_choice_are_in_the_key_where_it_is_made() {
+    let planned = |with: &str, script: &'static [u8]| {
+        let text = "schema = 1\nrevision = 1\nsummary = \"x\"\n[outputs.out]\ntype = \"file\"\n[parameters.engine]\n\
+                    type = \"choice\"\nvalues = [\"own\", \"other\"]\noptional = true\nfiles = { other = [\"run.py\"] }\n";
+        let manifest = KindManifest::parse("train", &SourceText::new("stages/train/stage.toml", text)).unwrap();
+        let mut kinds = Kinds::new();
+        kinds.insert(manifest, BTreeMap::from([("run.py".to_owned(), KindFile::embedded(script))])).unwrap();
+        let text =
+            format!("schema = 1\n[pipeline]\nname = \"demo\"\n[stages.a]\nuses = \"train\"\nwith = {{ {with} }}\n");
+        let graph = graph_of(&text, &kinds, &Disk::new());
+        let stage = graph.stage(0);
+        (stage.predicted, stage.files.keys().cloned().collect::<Vec<_>>())
+    };
+    for with in ["", "engine = \"own\""] {
+        let (key, files) = planned(with, b"one");
+        assert!(files.is_empty());
+        assert_eq!(key, planned(with, b"two").0);
+    }
+    let (key, files) = planned("engine = \"other\"", b"one");
+    assert_eq!(files, ["run.py"]);
+    assert_ne!(key, planned("engine = \"other\"", b"two").0);
+    assert_ne!(key, planned("", b"one").0);
 }

@@ -695,6 +695,25 @@ fn a_missing_file_of_a_kind_is_said() {
     assert_eq!((found[0].position().line, found[0].position().column), (4, 10));
 }
 
+#[test]
+fn files_belong_to_values_of_a_choice() {
+    let text = "schema = 1\nrevision = 1\nsummary = \"x\"\n[parameters.mode]\ntype = \"choice\"\nvalues = [\"own\", \"other\"]\n\
+                files = { othr = [\"a\"], own = [\"../b\", 3], other = \"c\" }\n[parameters.count]\ntype = \"int\"\nfiles = {}\n";
+    let found = KindManifest::parse("odd", &SourceText::new("stages/odd/stage.toml", text)).unwrap_err();
+    assert_snapshot!(listed(&found), @r"
+    stages/odd/stage.toml:7:11: `othr` is none of the values; help: did you mean `other`? expected one of `own`, `other`
+    stages/odd/stage.toml:7:32: this does not lie beside this `stage.toml` (expected a relative path without `..`)
+    stages/odd/stage.toml:7:40: this does not lie beside this `stage.toml` (expected a relative path without `..`)
+    stages/odd/stage.toml:7:52: the files of `other` are of the wrong type (expected list, found string)
+    stages/odd/stage.toml:10:1: `files` means nothing for a parameter of type `int`
+    ");
+    let text = "schema = 1\nrevision = 1\nsummary = \"x\"\n[parameters.mode]\ntype = \"choice\"\nvalues = [\"own\"]\n\
+                files = { own = [\"a.txt\"] }\n";
+    let manifest = KindManifest::parse("x", &SourceText::new("stages/x/stage.toml", text)).unwrap();
+    assert_eq!(manifest.needed_files().collect::<Vec<_>>(), ["a.txt"]);
+    assert!(manifest.files.is_empty());
+}
+
 /// A TOML text as JSON.
 fn json(text: &str) -> serde_json::Value {
     serde_json::to_value(toml::from_str::<toml::Table>(text).unwrap()).unwrap()
