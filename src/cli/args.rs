@@ -66,6 +66,12 @@ pub enum Command {
         /// The request file.
         request: Utf8PathBuf,
     },
+    /// The process that scores completions for a trainer in another language.
+    #[command(name = "__score", hide = true)]
+    Score {
+        /// The file that says by what.
+        scoring: Utf8PathBuf,
+    },
     /// The process that ends orphans.
     #[command(name = "__keeper", hide = true)]
     Keeper,

@@ -58,6 +58,7 @@ pub fn main() -> ExitCode {
         Command::Init(words) => init::run(words),
         Command::Completions(words) => completions::run(words),
         Command::Stage { request } => stage::run(request),
+        Command::Score { scoring } => stage::score(scoring),
         Command::Keeper => stage::keep(),
     };
     match done {

@@ -26,6 +26,12 @@ pub(super) fn run(request: &Utf8Path) -> Result<(), Failure> {
     done.map_err(|error| Failure::Message { message: chain(&error), help: None, code: exit_code::STAGE_FAILED })
 }
 
+/// `pipeline __score SCORING`: a line of completions on stdin, a line of rewards on stdout, until stdin ends.
+pub(super) fn score(scoring: &Utf8Path) -> Result<(), Failure> {
+    let done = stage::serve_scores(scoring, io::stdin().lock(), io::stdout().lock());
+    done.map_err(|error| Failure::Message { message: chain(&error), help: None, code: exit_code::STAGE_FAILED })
+}
+
 /// `pipeline __keeper`.
 pub(super) fn keep() -> Result<(), Failure> {
     keeper::main().map_err(|error| Failure::Message {

@@ -37,6 +37,16 @@ impl LanguageModel {
     /// A missing file or tensor, a wrong shape, a damaged file, an unsupported family: each names the file, the tensor, what
     /// was expected and what was found.
     pub fn load(folder: &Utf8Path) -> Result<Self, LmError> {
+        let (config, tokenizer) = Self::load_head(folder)?;
+        let weights = load_weights(folder, &config)?;
+        Self::new(config, weights, tokenizer)
+    }
+
+    /// Reads what a model folder says beside the weights, which stay unread.
+    ///
+    /// # Errors
+    /// Those of [`LanguageModel::load`] that are not about weights.
+    pub fn load_head(folder: &Utf8Path) -> Result<(Config, Tokenizer), LmError> {
         let path = folder.join(CONFIG);
         if !path.is_file() {
             return Err(LmError::MissingFile {
@@ -48,7 +58,6 @@ impl LanguageModel {
         let text = fs_err::read_to_string(&path).map_err(LmError::io("read", &path))?;
         let config = Config::from_json(&text, path.as_str())?;
         let mut tokenizer = Tokenizer::load(folder)?;
-        let weights = load_weights(folder, &config)?;
 
         let generation: GenerationConfig = match tokenizer.file(GENERATION_CONFIG) {
             None => GenerationConfig::default(),
@@ -64,7 +73,7 @@ impl LanguageModel {
                 tokenizer.eos.push(token);
             }
         }
-        Self::new(config, weights, tokenizer)
+        Ok((config, tokenizer))
     }
 
     /// Writes a model folder with weights in f32: see [`LanguageModel::save_as`].

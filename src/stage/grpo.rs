@@ -10,11 +10,13 @@
 mod anneal;
 mod batch;
 mod parameters;
+mod trl;
 mod update;
 
 use std::time::Instant;
 
 use crate::{
+    base::Seed,
     lm::{Config, LanguageModel, speed, train::Trainer},
     stage::{
         StageCtx, StageError,
@@ -30,12 +32,17 @@ use crate::{
 };
 
 use batch::{Course, Group, totals};
-use parameters::{Parameters, Settings};
+pub use trl::serve_scores;
+
+use parameters::{Engine, Parameters, Settings};
 use update::{Lesson, Update};
 
 pub(super) fn run(context: &mut StageCtx) -> Result<(), StageError> {
     let settings = context.params::<Parameters>()?.checked()?;
-    training::on_threads(context, |context| train(context, &settings))
+    match settings.engine {
+        Engine::Native => training::on_threads(context, |context| train(context, &settings)),
+        Engine::Trl => trl::train(context, &settings),
+    }
 }
 
 fn train(context: &mut StageCtx, settings: &Settings) -> Result<(), StageError> {
@@ -46,8 +53,7 @@ fn train(context: &mut StageCtx, settings: &Settings) -> Result<(), StageError> 
     let questions = questions(context, &samples, &model.tokenizer, true, room, |_| settings.sampling.max_tokens)?;
     let mut reference = reference(context, settings, &model.config)?;
 
-    // Rounds draw from streams of their own, though the stage's seed may be the same in all of them.
-    let seed = context.seed().derive(&format!("grpo round {}", settings.rate.round));
+    let seed = seed(context, settings);
     let steps = order::steps(seed, questions.len(), settings.prompts_per_step, settings.length);
     let course = Course { settings, samples: &samples, questions: &questions, steps: &steps, seed };
 
@@ -92,7 +98,7 @@ fn train(context: &mut StageCtx, settings: &Settings) -> Result<(), StageError> 
             let mfu = lesson.operations(learner.trainer.model()) / began.elapsed().as_secs_f64() / peak;
             learner.updates += 1;
             let row = metric_row(settings, learner.updates, lr, &groups, &update);
-            say(context, &row, &groups, mfu);
+            say(context, &row, &groups, Some(mfu));
             metrics.push(row);
         }
         let worked: usize = groups.iter().map(|group| group.tokens.prompt.len() + group.completion_tokens()).sum();
@@ -104,6 +110,11 @@ fn train(context: &mut StageCtx, settings: &Settings) -> Result<(), StageError> 
     learner.save(context)?;
     context.write_table("metrics", &metrics)?;
     context.write_table("rollouts", &rollouts)
+}
+
+/// Returns the seed of the round: rounds draw from streams of their own, though the stage's seed may be the same in all.
+fn seed(context: &StageCtx, settings: &Settings) -> Seed {
+    context.seed().derive(&format!("grpo round {}", settings.rate.round))
 }
 
 /// Returns how much there is to do at once.
@@ -123,25 +134,35 @@ fn work(settings: &Settings, model: &LanguageModel, questions: &[Question]) -> W
     }
 }
 
+/// Returns the port of the reference policy.
+fn reference_port(context: &StageCtx) -> &'static str {
+    if context.has_input("reference") { "reference" } else { "model" }
+}
+
 /// Loads the reference policy if there is a KL term.
 fn reference(context: &StageCtx, settings: &Settings, policy: &Config) -> Result<Option<Trainer>, StageError> {
     if settings.kl.is_none() {
         return Ok(None);
     }
-    let port = if context.has_input("reference") { "reference" } else { "model" };
-    let model =
-        LanguageModel::load(context.input_path(port)?).map_err(StageError::failed("read the reference model"))?;
-    if model.config.vocab_size != policy.vocab_size {
-        return Err(StageError::data(
-            "input `reference`",
-            format!("has {} tokens, the policy {}", model.config.vocab_size, policy.vocab_size),
-            "connect a model with the policy's tokenizer: the policy before some of its training",
-        ));
-    }
+    let model = LanguageModel::load(context.input_path(reference_port(context))?)
+        .map_err(StageError::failed("read the reference model"))?;
+    check_reference(model.config.vocab_size, policy.vocab_size)?;
     let reference =
         Trainer::new(model, settings.optimizer).map_err(StageError::failed("set up the reference model"))?;
     let rows = settings.rows_per_pass.unwrap_or(Trainer::DEFAULT_ROWS);
     Ok(Some(reference.at_temperature(settings.sampling.temperature).rows_per_pass(rows)))
+}
+
+/// Refuses a reference policy whose tokens are not the policy's.
+fn check_reference(tokens: usize, of_policy: usize) -> Result<(), StageError> {
+    if tokens == of_policy {
+        return Ok(());
+    }
+    Err(StageError::data(
+        "input `reference`",
+        format!("has {tokens} tokens, the policy {of_policy}"),
+        "connect a model with the policy's tokenizer: the policy before some of its training",
+    ))
 }
 
 /// Returns the row of one optimiser update.
@@ -176,15 +197,17 @@ fn metric_row(settings: &Settings, updates: usize, lr: f64, groups: &[Group], up
     }
 }
 
-/// Says the numbers that people follow; `mfu` is the share of the machine's speed that the update reached.
-#[expect(clippy::cast_precision_loss, clippy::cast_possible_truncation, reason = "numbers to look at")]
-fn say(context: &mut StageCtx, row: &MetricRow, groups: &[Group], mfu: f64) {
+/// Says the numbers that people follow; `mfu` is the share of the machine's speed that the update reached, if it is known.
+#[expect(clippy::cast_precision_loss, reason = "a step has few groups")]
+fn say(context: &mut StageCtx, row: &MetricRow, groups: &[Group], mfu: Option<f64>) {
     let step = row.step.unsigned_abs().into();
     let share = |count: usize| count as f32 / groups.len() as f32;
+    if let Some(mfu) = mfu {
+        context.metric("mfu", step, mfu);
+    }
     for (name, value) in [
         ("reward", row.reward_mean),
         ("correct", row.correct_rate),
-        ("mfu", mfu as f32),
         ("loss", row.loss),
         ("kl", row.kl),
         ("entropy", row.entropy),

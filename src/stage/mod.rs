@@ -30,6 +30,7 @@ pub use context::{Source, StageCtx};
 pub use error::StageError;
 pub use evaluate::score_completion;
 pub use fetch::Fetched;
+pub use grpo::serve_scores;
 pub use kind::BuiltinKind;
 
 use crate::record::StageEvent;

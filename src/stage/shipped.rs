@@ -27,7 +27,7 @@ macro_rules! shipped {
 pub static KINDS: &[ShippedKind] = shipped! {
     "compare" [],
     "evaluate" ["prompt.j2"],
-    "grpo" ["prompt.j2"],
+    "grpo" ["prompt.j2", "trl_engine.py"],
     "import-model" [],
     "init-model" ["prompt.j2"],
     "inject-few-shot" ["prompt.j2"],

@@ -22,3 +22,5 @@ mod model_sft;
 mod model_support;
 mod prepare_data;
 mod shipped;
+mod trl;
+mod trl_agreement;

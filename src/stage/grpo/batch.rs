@@ -4,7 +4,7 @@ use crate::{
     base::Seed,
     lm::{
         LanguageModel,
-        sample::{Generation, PromptRequest},
+        sample::{Completion, Generation, PromptRequest},
         train::PromptGroup,
     },
     rl::{Totals, advantages},
@@ -16,7 +16,8 @@ use crate::{
             rollouts::{BATCH, Rollout, scored},
         },
     },
-    tools::Sample,
+    table::RolloutRow,
+    tools::{Sample, reward::RewardSpec},
 };
 
 use super::parameters::Settings;
@@ -65,6 +66,15 @@ impl Group {
         }
     }
 
+    /// Returns the rows of the table, numbered within the group.
+    pub(super) fn rows(&self, samples: &[Sample]) -> Vec<RolloutRow> {
+        let sample = &samples[self.sample];
+        let row = |(index, rollout): (usize, &Rollout)| {
+            rollout.row(sample, index, self.tokens.prompt.len(), self.demonstrated)
+        };
+        self.rollouts.iter().enumerate().map(row).collect()
+    }
+
     /// Returns the tokens of all completions.
     pub(super) fn completion_tokens(&self) -> usize {
         self.tokens.completions.iter().map(Vec::len).sum()
@@ -96,14 +106,34 @@ impl Course<'_> {
                 completions[request] = ended;
             }
         }
+        self.scored(step, prompts, completions)
+    }
+
+    /// Returns how completions of step `step` are scored.
+    fn rewards(&self, step: usize) -> RewardSpec {
         let mut spec = self.settings.rewards.clone();
-        let before = self.steps.len() * (self.settings.rate.round.saturating_sub(1) as usize);
-        spec.step = u32::try_from(before + step).unwrap_or(u32::MAX);
-        let rollouts: Vec<Vec<Rollout>> = prompts
+        spec.step = u32::try_from(self.steps_before() + step).unwrap_or(u32::MAX);
+        spec
+    }
+
+    /// Returns the steps of the rounds before this one.
+    pub(super) fn steps_before(&self) -> usize {
+        self.steps.len() * (self.settings.rate.round.saturating_sub(1) as usize)
+    }
+
+    /// Returns the groups of a step, with their advantages. `completions` are in the order of `prompts`.
+    pub(super) fn scored(
+        &self,
+        step: usize,
+        prompts: Vec<Prompt>,
+        completions: Vec<Vec<Completion>>,
+    ) -> Result<Vec<Group>, StageError> {
+        let spec = self.rewards(step);
+        let rollouts = prompts
             .iter()
             .zip(completions)
             .map(|(prompt, completions)| scored(&spec, &self.samples[prompt.sample], completions))
-            .collect();
+            .collect::<Vec<Vec<Rollout>>>();
         let rewards: Vec<Vec<f64>> = rollouts.iter().flatten().map(|rollout| vec![rollout.reward.total]).collect();
         let advantages =
             advantages(&rewards, &self.settings.advantages).map_err(StageError::failed("compute advantages"))?;
@@ -112,7 +142,7 @@ impl Course<'_> {
     }
 
     /// Returns the prompts of step `step`, with or without demonstrations as the draw has it.
-    fn prompts(&self, step: usize) -> Vec<Prompt> {
+    pub(super) fn prompts(&self, step: usize) -> Vec<Prompt> {
         let prompt = |turn: &Turn| {
             let question = &self.questions[turn.sample];
             let id = &self.samples[question.sample].id;
@@ -131,11 +161,11 @@ impl Course<'_> {
 }
 
 /// One prompt of a step.
-struct Prompt {
+pub(super) struct Prompt {
     /// The sample's index in its table.
-    sample: usize,
+    pub(super) sample: usize,
     demonstrated: bool,
-    request: PromptRequest,
+    pub(super) request: PromptRequest,
 }
 
 /// Returns what the loss of a step is averaged over: every completion, those of dead groups included, so that skipping

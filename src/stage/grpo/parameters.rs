@@ -66,10 +66,27 @@ pub(super) struct Parameters {
     _moments: Option<IgnoredAny>,
     #[serde(rename = "store-dtype")]
     _store_dtype: Option<IgnoredAny>,
+    #[serde(default)]
+    engine: Engine,
+    /// Read by [`super::trl`].
+    #[serde(rename = "trl")]
+    _trl: Option<IgnoredAny>,
+}
+
+/// Who trains.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub(super) enum Engine {
+    /// This process.
+    #[default]
+    Native,
+    /// TRL's trainer in a child process.
+    Trl,
 }
 
 /// What the stage works with.
 pub(super) struct Settings {
+    pub(super) engine: Engine,
     pub(super) length: Length,
     pub(super) prompts_per_step: usize,
     pub(super) inner_steps: usize,
@@ -84,9 +101,10 @@ pub(super) struct Settings {
     pub(super) long_prompts: LongPrompts,
     pub(super) rows_per_pass: Option<usize>,
     pub(super) recompute: bool,
-    loss_type: LossType,
-    level: RatioLevel,
-    clip: (f64, f64, Option<f64>),
+    pub(super) loss_type: LossType,
+    pub(super) level: RatioLevel,
+    /// How far below 1 and above 1 the ratio counts, and the bound of negative advantages' ratio.
+    pub(super) clip: (f64, f64, Option<f64>),
 }
 
 impl Parameters {
@@ -109,6 +127,7 @@ impl Parameters {
             ));
         }
         Ok(Settings {
+            engine: self.engine,
             length: self.steps.map_or(Length::Epochs(self.epochs), Length::Steps),
             prompts_per_step: self.prompts_per_step,
             inner_steps: self.inner_steps,

@@ -141,19 +141,13 @@ impl Learner {
     /// # Errors
     /// [`StageError::Failed`] if a weight is no number: the last update went wrong where no loss was computed after it.
     pub(in crate::stage) fn save(self, context: &StageCtx) -> Result<(), StageError> {
-        let (steps, seed) = (self.steps, context.seed().0);
+        let steps = self.steps;
         let model = self.trainer.into_model();
         if let Some(adapter) = model.adapter.as_ref().filter(|_| context.has_output("adapter")) {
             lora::save_peft(adapter, context.output_path("adapter")?)
                 .map_err(StageError::failed("write the adapter"))?;
         }
-        let model = model.merged();
-        let broken = model.weights.parameters.iter().find(|parameter| parameter.data.iter().any(|it| !it.is_finite()));
-        if let Some(parameter) = broken {
-            let what = format!("a weight of `{}` after step {steps} (seed {seed})", parameter.name);
-            return Err(StageError::failed("train")(LmError::NotFinite { what, value: f64::NAN }));
-        }
-        write_model(context, &model)
+        leave(context, &model.merged(), steps)
     }
 
     /// Notes a finished step and, if it is time, leaves a checkpoint. `tables` are written only then.
@@ -184,6 +178,19 @@ impl Learner {
             checkpoint::save(context.scratch(), &saved)
         })
     }
+}
+
+/// Leaves a model that was trained for `steps` steps as the output `model`.
+///
+/// # Errors
+/// [`StageError::Failed`] if a weight is no number, or if it cannot be written.
+pub(in crate::stage) fn leave(context: &StageCtx, model: &LanguageModel, steps: usize) -> Result<(), StageError> {
+    let broken = model.weights.parameters.iter().find(|parameter| parameter.data.iter().any(|it| !it.is_finite()));
+    if let Some(parameter) = broken {
+        let what = format!("a weight of `{}` after step {steps} (seed {})", parameter.name, context.seed().0);
+        return Err(StageError::failed("train")(LmError::NotFinite { what, value: f64::NAN }));
+    }
+    write_model(context, model)
 }
 
 /// Writes a model as the output `model`, its weights in the type that the parameter `store-dtype` names.

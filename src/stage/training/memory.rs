@@ -96,8 +96,8 @@ mod tests {
         assert_eq!(
             needs.complaint(4.0),
             "passes of 2048 rows need about 4.1 GB, more than the stage's `memory-gb` of 4: give the stage \
-             `resources = { memory-gb = 4.1 }`, or set `rows-per-pass = 2000`, or set `recompute = true`, or train an \
-             adapter (`lora`)"
+             `resources = { memory-gb = 4.1 }`, or set `rows-per-pass = 2000`, or keep AdamW's moments in half the room \
+             (`moments = \"bf16\"`), or set `recompute = true`, or train an adapter (`lora`)"
         );
         // No group of 800 rows fits, however few rows a pass has.
         let complaint = needs.complaint(2.7);

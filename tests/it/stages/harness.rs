@@ -107,6 +107,12 @@ impl StageRun {
         self
     }
 
+    /// Leaves a parameter out.
+    pub fn without(mut self, name: &str) -> Self {
+        self.request.params.remove(name);
+        self
+    }
+
     /// Sets a `file` parameter, or a `source` parameter that is a path.
     pub fn path(mut self, name: &str, path: impl AsRef<Utf8Path>) -> Self {
         self.request.params.remove(name);
@@ -167,6 +173,39 @@ impl StageRun {
         let mut events = Vec::new();
         self.attempt(|event| events.push(event))?;
         Ok(Outcome { folder: self.folder, request: self.request, events })
+    }
+
+    /// Runs the stage as the engine does, in a process of its own; a failure is what it wrote to standard error.
+    pub fn run_as_process(self) -> Result<Outcome, String> {
+        let path = utf8(self.folder.path()).join("request.json");
+        fs::write(&path, serde_json::to_vec(&self.request).unwrap()).unwrap();
+        let mut command = std::process::Command::new(env!("CARGO_BIN_EXE_pipeline"));
+        let output = command.arg("__stage").arg(&path).output().unwrap();
+        if !output.status.success() {
+            return Err(String::from_utf8_lossy(&output.stderr).into_owned());
+        }
+        let events = output.stdout.split(|byte| *byte == b'\n').filter(|line| !line.is_empty());
+        let events = events.map(|line| serde_json::from_slice(line).unwrap()).collect();
+        Ok(Outcome { folder: self.folder, request: self.request, events })
+    }
+
+    /// Runs the stage in a process of its own, which is killed as soon as `enough` says so.
+    pub fn killed_as_process(&self, enough: impl Fn() -> bool) {
+        let path = utf8(self.folder.path()).join("request.json");
+        fs::write(&path, serde_json::to_vec(&self.request).unwrap()).unwrap();
+        let mut command = std::process::Command::new(env!("CARGO_BIN_EXE_pipeline"));
+        let mut child = command.arg("__stage").arg(&path).stdout(std::process::Stdio::null()).spawn().unwrap();
+        while !enough() {
+            assert!(child.try_wait().unwrap().is_none(), "the stage ended before it could be killed");
+            std::thread::sleep(std::time::Duration::from_millis(5));
+        }
+        child.kill().unwrap();
+        child.wait().unwrap();
+    }
+
+    /// Returns the scratch folder.
+    pub fn scratch(&self) -> &Utf8Path {
+        &self.request.scratch
     }
 
     fn attempt(&self, emit: impl FnMut(StageEvent) + Send) -> Result<(), StageError> {
