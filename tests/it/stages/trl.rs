@@ -60,6 +60,7 @@ fn what_trl_cannot_do_is_refused_by_name() {
         ),
         ("group-size", 1.into(), "parameter `group-size`: TRL compares at least 2"),
         ("loss-type", "bnpo".into(), "over the whole step it is `dapo`"),
+        ("moments", "bf16".into(), "parameter `moments`: TRL's optimiser decides"),
         ("rows-per-pass", 64.into(), "per_device_train_batch_size"),
         (
             "epochs",

@@ -1,7 +1,7 @@
 //! Both engines of `grpo` on the same completions, with the real TRL: losses, gradients and weights agree.
 //!
 //! `TRL_PYTHON=/path/to/venv/bin/python cargo test --release trl_agreement -- --ignored --nocapture`, where that Python has
-//! `pip install trl==1.16.0 peft`.
+//! `pip install trl==1.16.0 peft`. `TRL_CASE=KL` takes only the cases with that in their name.
 //!
 //! The native engine trains first. Its completions, as tokens, are given to the TRL engine in place of sampling
 //! (`tests/fixtures/trl/replay.py`), and everything else is that engine's own. The model's tokens are bytes, so that the text
@@ -280,6 +280,11 @@ fn adapters_and_other_references_are_trained_with() {
         assert_eq!(before != after, name.contains("q_proj") || name.contains("up_proj"), "{name}");
     }
     assert_eq!(adapted.table::<MetricRow>("metrics")[0].kl, 0.0);
+    let settings = fs::read_to_string(adapted.path("adapter").join("adapter_config.json")).unwrap();
+    let settings: serde_json::Value = serde_json::from_str(&settings).unwrap();
+    assert_eq!((&settings["r"], &settings["base_model_name_or_path"]), (&json!(4), &json!(null)));
+    assert_eq!(settings["target_modules"], json!(["q_proj", "up_proj"]));
+    assert!(adapted.path("adapter").join("adapter_model.safetensors").is_file());
     // Against another model the divergence is there from the first step.
     let other = adapted.path("model");
     let stage = grpo(&toml::Table::new()).param("kl-beta", 0.1).param("recompute", true);
