@@ -31,11 +31,11 @@ use crate::{
     table::{MetricRow, RolloutRow},
 };
 
-use batch::{Course, Group, totals};
-pub use trl::serve_scores;
-
+use batch::{Course, Group, number, totals};
 use parameters::{Engine, Parameters, Settings};
 use update::{Lesson, Update};
+
+pub use trl::serve_scores;
 
 pub(super) fn run(context: &mut StageCtx) -> Result<(), StageError> {
     let settings = context.params::<Parameters>()?.checked()?;
@@ -69,24 +69,12 @@ fn train(context: &mut StageCtx, settings: &Settings) -> Result<(), StageError> 
     let (mut learner, tables) = Learner::new(context, model, &method, work)?;
     let mut metrics: Vec<MetricRow> = learner::rows(&tables, 0)?;
     let mut rollouts: Vec<RolloutRow> = learner::rows(&tables, 1)?;
-    // How many rollouts each sample has had.
-    let mut had = vec![0_usize; samples.len()];
-    for turn in steps.iter().take(learner.steps).flatten() {
-        had[questions[turn.sample].sample] += settings.advantages.group_size;
-    }
     let peak = speed::plain_product(5);
     while learner.steps < steps.len() {
         let step = learner.steps;
         learner.trainer.release_activations();
         let groups = course.roll(context, learner.trainer.model(), step, learner.tokens)?;
-        for group in &groups {
-            let sample = &samples[group.sample];
-            for rollout in &group.rollouts {
-                let index = &mut had[group.sample];
-                rollouts.push(rollout.row(sample, *index, group.tokens.prompt.len(), group.demonstrated));
-                *index += 1;
-            }
-        }
+        rollouts.extend(groups.iter().flat_map(|group| group.rows(&samples)));
         let lr = settings.rate.at(u32::try_from(step).unwrap_or(u32::MAX));
         let failed = |error: StepError, context: &StageCtx, updates: usize| error.at(context, updates + 1);
         let lesson = Lesson::new(settings, &groups, totals(&groups), reference.as_mut())
@@ -101,12 +89,12 @@ fn train(context: &mut StageCtx, settings: &Settings) -> Result<(), StageError> 
             say(context, &row, &groups, Some(mfu));
             metrics.push(row);
         }
-        let worked: usize = groups.iter().map(|group| group.tokens.prompt.len() + group.completion_tokens()).sum();
-        learner.finish_step(context, worked as u64, || {
+        learner.finish_step(context, groups.iter().map(Group::worked).sum(), || {
             Ok(vec![learner::encoded(&metrics)?, learner::encoded(&rollouts)?])
         })?;
         context.progress_tokens(learner.steps as u64, steps.len() as u64, "steps", learner.tokens);
     }
+    number(&mut rollouts);
     learner.save(context)?;
     context.write_table("metrics", &metrics)?;
     context.write_table("rollouts", &rollouts)

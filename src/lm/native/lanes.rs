@@ -63,9 +63,6 @@ pub(super) trait Lanes: Copy {
             unsafe { to.cast::<[u16; LANES]>().write_unaligned(halves) };
         }
     }
-    /// Hints that this address will be used soon; any address is fine.
-    #[inline(always)]
-    fn prefetch(_address: *const f32) {}
 
     /// Reads the first `count` floats, and zero for the other lanes.
     ///
@@ -128,6 +125,19 @@ pub(super) trait Lanes: Copy {
 
 /// How many lanes there are.
 pub(super) const LANES: usize = 16;
+
+/// Hints that this address will be used soon; any address is fine.
+#[inline(always)]
+pub(super) fn prefetch(address: *const f32) {
+    #[cfg(target_arch = "x86_64")]
+    {
+        use std::arch::x86_64::{_MM_HINT_T0, _mm_prefetch};
+        // SAFETY: a hint; every x86-64 processor has it.
+        unsafe { _mm_prefetch::<_MM_HINT_T0>(address.cast()) };
+    }
+    #[cfg(not(target_arch = "x86_64"))]
+    let _ = address;
+}
 
 /// 32 random bits, a function of the arguments alone.
 ///
@@ -259,10 +269,6 @@ mod x86 {
         #[inline(always)]
         unsafe fn store(self, to: *mut f32) {
             unsafe { _mm512_storeu_ps(to, self.0) }
-        }
-        #[inline(always)]
-        fn prefetch(address: *const f32) {
-            unsafe { _mm_prefetch::<_MM_HINT_T0>(address.cast()) }
         }
         #[inline(always)]
         unsafe fn load_first(from: *const f32, count: usize) -> Self {

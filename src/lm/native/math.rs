@@ -321,6 +321,16 @@ unsafe fn scaled_body<V: Lanes>(to: *mut f32, from: *const f32, length: usize, f
     }
 }
 
+/// One update of AdamW: the new value and both moments.
+#[inline(always)]
+pub(super) fn adamw_step<V: Lanes>(gradient: V, value: V, first: V, second: V, rates: &Rates) -> (V, [V; 2]) {
+    let g = gradient.mul(V::splat(rates.gradient));
+    let m = g.sub(first).fma(V::splat(1.0 - rates.beta1), first);
+    let v = g.mul(g).fma(V::splat(1.0 - rates.beta2), second.mul(V::splat(rates.beta2)));
+    let root = v.sqrt().fma(V::splat(rates.second), V::splat(rates.epsilon));
+    (m.div(root).fma(V::splat(-rates.rate), value.mul(V::splat(rates.keep))), [m, v])
+}
+
 #[inline(always)]
 unsafe fn adamw_body<V: Lanes>(
     values: *mut f32,
@@ -333,16 +343,12 @@ unsafe fn adamw_body<V: Lanes>(
     // SAFETY: see above.
     unsafe {
         for index in (0..length).step_by(LANES) {
-            let g = at::<V>(gradient, index, length).mul(V::splat(rates.gradient));
-            let m = at::<V>(first, index, length);
-            let m = g.sub(m).fma(V::splat(1.0 - rates.beta1), m);
-            let v = at::<V>(second, index, length).mul(V::splat(rates.beta2));
-            let v = g.mul(g).fma(V::splat(1.0 - rates.beta2), v);
+            let (gradient, value) = (at(gradient, index, length), at(values, index, length));
+            let (m, v) = (at(first, index, length), at(second, index, length));
+            let (value, [m, v]): (V, _) = adamw_step(gradient, value, m, v, rates);
+            put(values, index, length, value);
             put(first, index, length, m);
             put(second, index, length, v);
-            let root = v.sqrt().fma(V::splat(rates.second), V::splat(rates.epsilon));
-            let value = at::<V>(values, index, length).mul(V::splat(rates.keep));
-            put(values, index, length, m.div(root).fma(V::splat(-rates.rate), value));
         }
     }
 }

@@ -13,7 +13,7 @@ use std::cell::RefCell;
 use std::mem::MaybeUninit;
 
 use crate::lm::native::buffer::Buffer;
-use crate::lm::native::lanes::{InstructionSet, LANES, Lanes, dispatched};
+use crate::lm::native::lanes::{InstructionSet, LANES, Lanes, dispatched, prefetch};
 use crate::lm::native::threads::{Shared, Threads};
 
 /// Columns in a panel of a packed right-hand side.
@@ -163,19 +163,6 @@ fn pack_panel(target: &mut [f32], matrix: Matrix, first: usize) {
 
 /// Depth that is transposed at once.
 const STRETCH: usize = 64;
-
-/// Hints that this address will be read soon; any address is fine.
-#[inline(always)]
-fn prefetch(address: *const f32) {
-    #[cfg(target_arch = "x86_64")]
-    {
-        use std::arch::x86_64::{_MM_HINT_T0, _mm_prefetch};
-        // SAFETY: a hint; every x86-64 processor has it.
-        unsafe { _mm_prefetch::<_MM_HINT_T0>(address.cast()) };
-    }
-    #[cfg(not(target_arch = "x86_64"))]
-    let _ = address;
-}
 
 /// Packed panels of any owner. Panels begin every `stride` floats, so that a cache can hold more rows than are used.
 #[derive(Clone, Copy)]
@@ -480,9 +467,9 @@ unsafe fn tile<V: Lanes, const M: usize, const N: usize, const PACKED: bool>(
         each_row!(ROW < M: {
             let c = c.wrapping_add(ROW * tiles.c_row);
             // The next tile's target, by the time that this one is done.
-            V::prefetch(c.wrapping_add(PANEL));
+            prefetch(c.wrapping_add(PANEL));
             if N > 1 {
-                V::prefetch(c.wrapping_add(PANEL + LANES));
+                prefetch(c.wrapping_add(PANEL + LANES));
             }
             let (mut low, mut high) = (V::splat(0.0), V::splat(0.0));
             if tiles.load {

@@ -9,7 +9,7 @@
 //! and as in torchao's `_fp32_to_bf16_sr`.
 
 use crate::lm::native::lanes::{LANES, Lanes, dispatched};
-use crate::lm::native::math::{Rates, at, put};
+use crate::lm::native::math::{Rates, adamw_step, at, put};
 
 /// Where the noise of a stretch of elements comes from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -47,16 +47,6 @@ dispatched! {
     ) = adamw_bf16_body;
 }
 
-/// The new value, and both moments before they are rounded.
-#[inline(always)]
-fn update<V: Lanes>(gradient: V, value: V, first: V, second: V, rates: &Rates) -> (V, [V; 2]) {
-    let g = gradient.mul(V::splat(rates.gradient));
-    let m = g.sub(first).fma(V::splat(1.0 - rates.beta1), first);
-    let v = g.mul(g).fma(V::splat(1.0 - rates.beta2), second.mul(V::splat(rates.beta2)));
-    let root = v.sqrt().fma(V::splat(rates.second), V::splat(rates.epsilon));
-    (m.div(root).fma(V::splat(-rates.rate), value.mul(V::splat(rates.keep))), [m, v])
-}
-
 #[inline(always)]
 unsafe fn adamw_bf16_body<V: Lanes>(
     values: *mut f32,
@@ -73,7 +63,7 @@ unsafe fn adamw_bf16_body<V: Lanes>(
         for index in (0..whole).step_by(LANES) {
             let (first, second) = (first.add(index), second.add(index));
             let (m, v) = (V::load_bf16(first), V::load_bf16(second));
-            let (value, moments) = update(V::load(gradient.add(index)), V::load(values.add(index)), m, v, rates);
+            let (value, moments) = adamw_step(V::load(gradient.add(index)), V::load(values.add(index)), m, v, rates);
             value.store(values.add(index));
             V::store_bf16(moments, [first, second], noise.begin.wrapping_add(index as u32), noise.keys);
         }
@@ -85,7 +75,7 @@ unsafe fn adamw_bf16_body<V: Lanes>(
         m[..rest].copy_from_slice(std::slice::from_raw_parts(first.add(whole), rest));
         v[..rest].copy_from_slice(std::slice::from_raw_parts(second.add(whole), rest));
         let (gradient, value) = (at(gradient, whole, length), at(values, whole, length));
-        let (value, moments) = update(gradient, value, V::load_bf16(m.as_ptr()), V::load_bf16(v.as_ptr()), rates);
+        let (value, moments) = adamw_step(gradient, value, V::load_bf16(m.as_ptr()), V::load_bf16(v.as_ptr()), rates);
         put(values, whole, length, value);
         let counter = noise.begin.wrapping_add(whole as u32);
         V::store_bf16(moments, [m.as_mut_ptr(), v.as_mut_ptr()], counter, noise.keys);

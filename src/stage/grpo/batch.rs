@@ -1,5 +1,7 @@
 //! The rollouts of one step: which prompts, what was sampled, what it is worth.
 
+use std::collections::HashMap;
+
 use crate::{
     base::Seed,
     lm::{
@@ -75,9 +77,9 @@ impl Group {
         self.rollouts.iter().enumerate().map(row).collect()
     }
 
-    /// Returns the tokens of all completions.
-    pub(super) fn completion_tokens(&self) -> usize {
-        self.tokens.completions.iter().map(Vec::len).sum()
+    /// Returns the tokens to work through: the prompt's, once, and those of all completions.
+    pub(super) fn worked(&self) -> u64 {
+        (self.tokens.prompt.len() + self.tokens.completions.iter().map(Vec::len).sum::<usize>()) as u64
     }
 }
 
@@ -157,6 +159,16 @@ impl Course<'_> {
             Prompt { sample: question.sample, demonstrated, request }
         };
         self.steps[step].iter().map(prompt).collect()
+    }
+}
+
+/// Numbers the rollouts of each sample through the round, in the order of the rows.
+pub(super) fn number(rollouts: &mut [RolloutRow]) {
+    let mut had: HashMap<String, i32> = HashMap::new();
+    for row in rollouts {
+        let index = had.entry(row.sample_id.clone()).or_default();
+        row.rollout_index = *index;
+        *index += 1;
     }
 }
 

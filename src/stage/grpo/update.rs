@@ -1,5 +1,7 @@
 //! One batch of rollouts becomes optimiser updates.
 
+use serde::Deserialize;
+
 use crate::{
     lm::{
         LanguageModel, speed,
@@ -12,7 +14,7 @@ use crate::{
 use super::{batch::Group, parameters::Settings};
 
 /// What one update came to. Means are over the tokens trained on.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Deserialize)]
 pub(super) struct Update {
     pub(super) loss: f64,
     pub(super) kl: f64,

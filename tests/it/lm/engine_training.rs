@@ -148,13 +148,17 @@ fn scores_and_gradients_equal_the_reference() {
         }
         let expected = reference.gradients(&loss).unwrap();
         for (name, found) in gradients(&model, &groups, 0.0, 4096) {
-            let expected =
-                expected[&name].to_dtype(DType::F32).unwrap().flatten_all().unwrap().to_vec1::<f32>().unwrap();
-            assert!(expected.iter().any(|value| *value != 0.0), "{name} has a gradient");
-            let (cosine, relative) = (cosine(&found, &expected), relative(&found, &expected));
-            assert!(cosine > 0.999_999_9 && relative < 2e-5, "{name}: cosine {cosine}, relative error {relative}");
+            agree(&name, &found, &expected[&name], 2e-5);
         }
     }
+}
+
+/// Asserts that a parameter's gradient is the reference's, which is not zero.
+pub(super) fn agree(name: &str, found: &[f32], expected: &Tensor, limit: f64) {
+    let expected = expected.to_dtype(DType::F32).unwrap().flatten_all().unwrap().to_vec1::<f32>().unwrap();
+    assert!(expected.iter().any(|value| *value != 0.0), "{name} has a gradient");
+    let (cosine, relative) = (cosine(found, &expected), relative(found, &expected));
+    assert!(cosine > 0.999_999_9 && relative < limit, "{name}: cosine {cosine}, relative error {relative}");
 }
 
 #[test]

@@ -6,7 +6,7 @@ use camino::{Utf8Path, Utf8PathBuf};
 use fs_err as fs;
 use serde::Deserialize;
 
-use crate::stage::StageError;
+use crate::stage::{StageError, grpo::update::Update};
 
 use super::error::TrlError;
 
@@ -48,18 +48,14 @@ pub(super) enum Code {
     Other,
 }
 
-/// What an optimiser update came to. Means are over the tokens trained on.
+/// An optimiser update.
 #[derive(Debug, Deserialize, PartialEq)]
 pub(super) struct Told {
     /// Which update, from 1.
     pub(super) update: usize,
-    pub(super) loss: f64,
-    pub(super) kl: f64,
-    pub(super) entropy: f64,
-    pub(super) clip_low: f64,
-    pub(super) clip_high: f64,
-    pub(super) grad_norm: f64,
-    pub(super) tokens: f64,
+    /// What it came to.
+    #[serde(flatten)]
+    pub(super) found: Update,
     pub(super) lr: f64,
     /// What was sampled, at the first update of a step.
     #[serde(default)]

@@ -1,7 +1,5 @@
 //! From what the script tells to the tables of the stage.
 
-use std::collections::BTreeMap;
-
 use crate::{
     lm::{
         Tokenizer,
@@ -10,9 +8,8 @@ use crate::{
     stage::{
         StageCtx, StageError,
         grpo::{
-            batch::{Course, Group},
+            batch::{Course, Group, number},
             metric_row, say,
-            update::Update,
         },
     },
     table::{MetricRow, RolloutRow},
@@ -124,16 +121,7 @@ impl<'a> Ledger<'a> {
             None if !first => {}
             _ => return Err(unexpected(format!("update {update} with or without completions where it should not"))),
         }
-        let found = Update {
-            loss: told.loss,
-            kl: told.kl,
-            entropy: told.entropy,
-            clip_low: told.clip_low,
-            clip_high: told.clip_high,
-            grad_norm: told.grad_norm,
-            tokens: told.tokens,
-        };
-        let row = metric_row(settings, update, told.lr, &self.groups, &found);
+        let row = metric_row(settings, update, told.lr, &self.groups, &told.found);
         self.metrics.push(row.clone());
         Ok(row)
     }
@@ -163,8 +151,7 @@ impl<'a> Ledger<'a> {
         }
         self.groups = self.course.scored(step, prompts, completions)?;
         self.rollouts.push(self.groups.iter().flat_map(|group| group.rows(self.course.samples)).collect());
-        let worked: usize = self.groups.iter().map(|it| it.tokens.prompt.len() + it.completion_tokens()).sum();
-        self.worked.push(worked as u64);
+        self.worked.push(self.groups.iter().map(Group::worked).sum());
         Ok(())
     }
 
@@ -205,13 +192,8 @@ impl<'a> Ledger<'a> {
 
     /// Returns the rows of both tables.
     pub(super) fn tables(self) -> (Vec<MetricRow>, Vec<RolloutRow>) {
-        let mut had: BTreeMap<String, i32> = BTreeMap::new();
         let mut rollouts: Vec<RolloutRow> = self.rollouts.into_iter().flatten().collect();
-        for row in &mut rollouts {
-            let index = had.entry(row.sample_id.clone()).or_default();
-            row.rollout_index = *index;
-            *index += 1;
-        }
+        number(&mut rollouts);
         (self.metrics, rollouts)
     }
 }
