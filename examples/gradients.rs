@@ -8,6 +8,7 @@
 //! the prompt of its own. `OUT` gets the tokens, the slopes and all gradients: `benches/gradients.py` compares them with
 //! PyTorch's.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::error::Error;
 use std::io::Write;
@@ -79,8 +80,10 @@ fn main() -> Result<(), Box<dyn Error>> {
         .iter()
         .map(|parameter| (parameter.name.clone(), parameter.shape.clone()))
         .collect();
-    let gradient = |trainer: &Trainer, name: &str| trainer.gradient(name).map(<[f32]>::to_vec).unwrap_or_default();
-    let gradients: Vec<Vec<f32>> = names.iter().map(|(name, _)| gradient(&trainer, name)).collect();
+    let gradient = |trainer: &Trainer, name: &str| -> Result<Vec<f32>, LmError> {
+        Ok(trainer.gradient(name)?.map(Cow::into_owned).unwrap_or_default())
+    };
+    let gradients: Vec<Vec<f32>> = names.iter().map(|(name, _)| gradient(&trainer, name)).collect::<Result<_, _>>()?;
 
     trainer.discard();
     let alone: Vec<PromptGroup> =
@@ -89,7 +92,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     let (mut worst, mut zero) = ((0.0, String::new()), 0);
     for ((name, _), shared) in names.iter().zip(&gradients) {
         let size = shared.iter().fold(0.0f32, |size, value| size.max(value.abs()));
-        let differences = shared.iter().zip(gradient(&trainer, name)).map(|(a, b)| (a - b).abs());
+        let differences = shared.iter().zip(gradient(&trainer, name)?).map(|(a, b)| (a - b).abs());
         let relative = differences.fold(0.0f32, f32::max) / size.max(f32::MIN_POSITIVE);
         zero += usize::from(size == 0.0);
         if relative > worst.0 {

@@ -3,6 +3,8 @@
 //! Decoupled weight decay, bias-corrected moments, the update of PyTorch's `torch.optim.AdamW`:
 //! `θ ← θ (1 - lr·λ) - lr · m̂ / (√v̂ + ε)`. **Source:** Loshchilov and Hutter, arXiv 1711.05101, algorithm 2.
 
+use crate::lm::{LmError, Parameter};
+
 /// The constants of AdamW.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct AdamW {
@@ -33,4 +35,29 @@ pub struct OptimizerState {
     pub first: Vec<Vec<f32>>,
     /// Second moments; empty before the first update.
     pub second: Vec<Vec<f32>>,
+}
+
+impl OptimizerState {
+    /// Checks that the moments, unless there are none yet, are those of the trained parameters.
+    ///
+    /// # Errors
+    /// [`LmError::Layout`] if there are others, or of other sizes.
+    pub(crate) fn check(&self, trained: &[Parameter]) -> Result<(), LmError> {
+        for moments in [&self.first, &self.second] {
+            if moments.is_empty() && self.steps == 0 {
+                continue;
+            }
+            for (slot, parameter) in trained.iter().enumerate() {
+                let (found, expected) = (moments.get(slot).map_or(0, Vec::len), parameter.data.len());
+                if found != expected || moments.len() != trained.len() {
+                    return Err(LmError::Layout {
+                        parameter: parameter.name.clone(),
+                        expected: format!("moments of {expected} elements"),
+                        found: format!("{found} in a state of {} parameters", moments.len()),
+                    });
+                }
+            }
+        }
+        Ok(())
+    }
 }

@@ -190,6 +190,14 @@ pub enum LmError {
         /// The parameter.
         parameter: String,
     },
+    /// A device cannot be had.
+    #[error("there is no device `cuda` here: {reason}; {help}")]
+    Device {
+        /// Why not.
+        reason: String,
+        /// What to do.
+        help: &'static str,
+    },
     /// A tensor operation failed.
     #[error("failed to {action}")]
     Tensor {

@@ -2,17 +2,19 @@
 //!
 //! A prompt is read once, however many completions it gets. Up to `batch_size` completions grow together; a finished one
 //! makes room for the next. Every completion has a random stream of its own, made of the seed, its prompt's id and its
-//! index, and every row is computed in an order of its own, so nothing depends on which others share the batch.
+//! index, and every row is computed in an order of its own, so nothing depends on which others share the batch. That holds
+//! for the native engine; on a device ([`Generation::on`]) logits may differ in their last bits, and draws are the same for
+//! the same logits.
 
 use std::collections::{BTreeMap, VecDeque};
-use std::sync::Arc;
 
 use rand_chacha::ChaCha8Rng;
 
 use crate::base::Seed;
 use crate::lm::constrain::{Grammars, Guard};
-use crate::lm::native::{Chooser, Decoder, Draw, Prompt, Sequence, Threads};
-use crate::lm::{LanguageModel, LmError, Tokenizer};
+use crate::lm::decode::{Decoder, Prompt, Sequence};
+use crate::lm::native::{Chooser, Draw, Threads};
+use crate::lm::{LanguageModel, LmError, Place, Tokenizer, device, native};
 
 /// How tokens are drawn, and when to stop.
 #[derive(Clone, Debug, PartialEq)]
@@ -74,7 +76,7 @@ pub struct Completion {
     /// The tokens, with the end-of-turn token if it was drawn.
     pub tokens: Vec<u32>,
     /// Each token's log-probability in nats, at the temperature it was drawn at (greedy: at 1), without filters: what a
-    /// trainer's score of the same tokens at that temperature gives, bit for bit.
+    /// trainer's score of the same tokens at that temperature gives, with the native engine bit for bit.
     pub log_probs: Vec<f32>,
     /// The text, without special tokens and without the stop text.
     pub text: String,
@@ -181,7 +183,7 @@ struct Live {
     broken: Option<LmError>,
     /// Nothing before the first token: that one comes from the prompt's logits.
     sequence: Sequence,
-    prompt: Option<Arc<Prompt>>,
+    prompt: Option<Prompt>,
 }
 
 /// Completions on their way, one token of each a step, so that its holder can tell, save or stop between two steps.
@@ -196,7 +198,7 @@ pub struct Generation<'a> {
     /// Request and index of the completions to come, in order.
     waiting: VecDeque<(usize, usize)>,
     /// Prompts that have been read and still have completions to come.
-    read: VecDeque<(usize, Arc<Prompt>)>,
+    read: VecDeque<(usize, Prompt)>,
     live: Vec<Live>,
     /// Where the completions of each request begin in their grammar.
     guards: Vec<Option<Guard>>,
@@ -217,13 +219,57 @@ impl<'a> Generation<'a> {
         batch_size: usize,
     ) -> Result<Self, LmError> {
         check(model, requests, sampling, batch_size)?;
-        Ok(Self {
+        let decoder = native::Decoder::new(&model.config, model.into(), sampling.temperature)?;
+        Ok(Self::with(model, requests, sampling, seed, batch_size, Decoder::Native(Box::new(decoder))))
+    }
+
+    /// Prepares the same on another place, which the model is copied to.
+    ///
+    /// # Errors
+    /// As [`Generation::new`]; [`LmError::Device`], [`LmError::Tensor`].
+    pub fn on(
+        place: Place,
+        model: &'a LanguageModel,
+        requests: &'a [PromptRequest],
+        sampling: &'a Sampling,
+        seed: Seed,
+        batch_size: usize,
+    ) -> Result<Self, LmError> {
+        let Some(device) = place.open()? else { return Self::new(model, requests, sampling, seed, batch_size) };
+        check(model, requests, sampling, batch_size)?;
+        let decoder = device::Decoder::new(&model.config, model.into(), sampling.temperature, device)?;
+        Ok(Self::with(model, requests, sampling, seed, batch_size, Decoder::Device(Box::new(decoder))))
+    }
+
+    /// Prepares the same with what an engine has on its device, which is `model`.
+    pub(super) fn sharing(
+        engine: &device::Engine,
+        model: &'a LanguageModel,
+        requests: &'a [PromptRequest],
+        sampling: &'a Sampling,
+        seed: Seed,
+        batch_size: usize,
+    ) -> Result<Self, LmError> {
+        check(model, requests, sampling, batch_size)?;
+        let decoder = device::Decoder::sharing(engine, &model.config, sampling.temperature);
+        Ok(Self::with(model, requests, sampling, seed, batch_size, Decoder::Device(Box::new(decoder))))
+    }
+
+    fn with(
+        model: &'a LanguageModel,
+        requests: &'a [PromptRequest],
+        sampling: &'a Sampling,
+        seed: Seed,
+        batch_size: usize,
+        decoder: Decoder<'a>,
+    ) -> Self {
+        Self {
             model,
             requests,
             sampling,
             seed,
             batch_size,
-            decoder: Decoder::new(&model.config, model.into(), sampling.temperature)?,
+            decoder,
             done: requests.iter().map(|request| vec![None; request.count]).collect(),
             waiting: (0..requests.len())
                 .flat_map(|request| (0..requests[request].count).map(move |index| (request, index)))
@@ -232,7 +278,7 @@ impl<'a> Generation<'a> {
             live: Vec::new(),
             guards: Vec::new(),
             progress: Progress { done: 0, total: requests.iter().map(|request| request.count).sum(), tokens: 0 },
-        })
+        }
     }
 
     /// Holds the completions of each request to a grammar, or to none: texts as [`crate::tools::grammar`] writes them.
@@ -288,7 +334,7 @@ impl<'a> Generation<'a> {
             let tokens: Vec<&[u32]> =
                 unread[begin..end].iter().map(|request| &*self.requests[*request].tokens).collect();
             let prompts = self.decoder.read(&tokens)?;
-            self.read.extend(unread[begin..end].iter().copied().zip(prompts.into_iter().map(Arc::new)));
+            self.read.extend(unread[begin..end].iter().copied().zip(prompts));
             begin = end;
         }
         let limit = self.model.config.max_position_embeddings;
@@ -305,8 +351,8 @@ impl<'a> Generation<'a> {
                 ended: None,
                 guard: self.guards.get(request).cloned().flatten(),
                 broken: None,
-                sequence: Sequence::new(Arc::clone(prompt)),
-                prompt: Some(Arc::clone(prompt)),
+                sequence: Sequence::new(prompt),
+                prompt: Some(prompt.clone()),
             });
         }
         // Kept only while completions wait for it; the live ones hold it themselves.
@@ -323,7 +369,7 @@ impl<'a> Generation<'a> {
         let (mut fresh, mut old): (Vec<_>, Vec<_>) = self.live.iter_mut().partition(|live| live.prompt.is_some());
         threads.each_mut(&mut fresh, |_, live| {
             if let Some(prompt) = live.prompt.take() {
-                live.draw(threads, &prompt.logits, draw);
+                live.draw(threads, prompt.logits(), draw);
             }
         });
         if !old.is_empty() {

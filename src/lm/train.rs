@@ -4,14 +4,18 @@
 //! gradient or moment of theirs is computed or kept.
 //!
 //! What the loss is, is the caller's business: it gets the log-probabilities and entropies of a few groups and gives back
-//! the derivatives of its loss. A group's prompt is computed once, however many completions follow it. Nothing here depends
-//! on the number of threads: same groups, same bits.
+//! the derivatives of its loss. A group's prompt is computed once, however many completions follow it. With the native engine
+//! nothing depends on the number of threads: same groups, same bits. On a device ([`Trainer::on`]) results are the same up
+//! to rounding.
 
+use std::borrow::Cow;
 use std::ops::Range;
 
+use crate::base::Seed;
 pub use crate::lm::adamw::{AdamW, OptimizerState};
-use crate::lm::native::{Engine, row_bytes};
-use crate::lm::{Dtype, LanguageModel, LmError, Numbers};
+use crate::lm::native::row_bytes;
+use crate::lm::sample::{Generation, PromptRequest, Sampling};
+use crate::lm::{Dtype, LanguageModel, LmError, Numbers, Place, device, native};
 
 /// A prompt and the completions that were drawn for it, as tokens.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -115,6 +119,12 @@ pub struct Trainer {
     engine: Engine,
 }
 
+/// Who computes.
+enum Engine {
+    Native(Box<native::Engine>),
+    Device(Box<device::Engine>),
+}
+
 impl Trainer {
     /// Rows of one pass unless set by [`Trainer::rows_per_pass`]: about 1.5 GB of activations for a model of 135 M parameters.
     pub const DEFAULT_ROWS: usize = 2048;
@@ -124,15 +134,28 @@ impl Trainer {
     /// # Errors
     /// [`LmError::Config`] or [`LmError::Layout`] if the model's parts do not fit.
     pub fn new(model: LanguageModel, optimizer: AdamW) -> Result<Self, LmError> {
-        let engine = Engine::new(&model.config, (&model).into(), optimizer, Self::DEFAULT_ROWS)?;
-        Ok(Self { model, engine })
+        let engine = native::Engine::new(&model.config, (&model).into(), optimizer, Self::DEFAULT_ROWS)?;
+        Ok(Self { model, engine: Engine::Native(Box::new(engine)) })
+    }
+
+    /// Begins training of `model` on another place, which it is copied to.
+    ///
+    /// # Errors
+    /// As [`Trainer::new`]; [`LmError::Device`], [`LmError::Tensor`].
+    pub fn on(place: Place, model: LanguageModel, optimizer: AdamW) -> Result<Self, LmError> {
+        let Some(device) = place.open()? else { return Self::new(model, optimizer) };
+        let engine = device::Engine::new(&model.config, (&model).into(), optimizer, Self::DEFAULT_ROWS, device)?;
+        Ok(Self { model, engine: Engine::Device(Box::new(engine)) })
     }
 
     /// Sets how many rows (tokens, a shared prompt counted once) one forward and backward pass may hold. A larger group
     /// goes alone. Fewer rows need less memory; gradients are the same up to rounding.
     #[must_use]
     pub fn rows_per_pass(mut self, rows: usize) -> Self {
-        self.engine.rows = rows.max(1);
+        match &mut self.engine {
+            Engine::Native(engine) => engine.rows = rows.max(1),
+            Engine::Device(engine) => engine.rows = rows.max(1),
+        }
         self
     }
 
@@ -142,20 +165,26 @@ impl Trainer {
     /// **Source:** Chen et al. 2016 (arXiv 1604.06174), with one segment a layer.
     #[must_use]
     pub fn recompute(mut self, recompute: bool) -> Self {
-        self.engine.set_recompute(recompute);
+        match &mut self.engine {
+            Engine::Native(engine) => engine.set_recompute(recompute),
+            Engine::Device(engine) => engine.recompute = recompute,
+        }
         self
     }
 
     /// Chooses the type that AdamW's two moments are kept in, before the first update: f32 unless set. In bf16 they take 4
     /// bytes less a trained parameter; they are rounded at random with the right mean, so that training goes on as with f32
     /// but for noise of less than a hundredth. The update itself is computed in f32. Bits are a function of the training
-    /// alone here, too.
+    /// alone here, too. A device keeps f32, whatever is chosen.
     ///
     /// **Source:** stochastic rounding, Gupta et al. 2015 (arXiv 1502.02551); that rounding to the nearest would stop the
     /// second moment is said in `native::moments`.
     #[must_use]
     pub fn moment_type(mut self, dtype: Dtype) -> Self {
-        self.engine.set_moments(dtype);
+        match &mut self.engine {
+            Engine::Native(engine) => engine.set_moments(dtype),
+            Engine::Device(_) => {}
+        }
         self
     }
 
@@ -163,7 +192,10 @@ impl Trainer {
     /// `torch.optim.AdamW` with one parameter group.
     #[must_use]
     pub fn decay_linear_only(mut self, linear_only: bool) -> Self {
-        self.engine.decay_linear_only = linear_only;
+        match &mut self.engine {
+            Engine::Native(engine) => engine.decay_linear_only = linear_only,
+            Engine::Device(engine) => engine.decay_linear_only = linear_only,
+        }
         self
     }
 
@@ -173,7 +205,10 @@ impl Trainer {
     /// **Source:** TRL's `GRPOTrainer._get_per_token_logps_and_entropies`.
     #[must_use]
     pub fn at_temperature(mut self, temperature: f32) -> Self {
-        self.engine.set_temperature(temperature);
+        match &mut self.engine {
+            Engine::Native(engine) => engine.set_temperature(temperature),
+            Engine::Device(engine) => engine.set_temperature(temperature),
+        }
         self
     }
 
@@ -182,9 +217,30 @@ impl Trainer {
         &self.model
     }
 
-    /// Gives the memory of activations back until the next pass: for others that work in between, as a sampler does.
+    /// Prepares to complete every request `count` times with the model as it is now, where it is trained.
+    ///
+    /// # Errors
+    /// As [`Generation::new`].
+    pub fn generation<'a>(
+        &'a self,
+        requests: &'a [PromptRequest],
+        sampling: &'a Sampling,
+        seed: Seed,
+        batch_size: usize,
+    ) -> Result<Generation<'a>, LmError> {
+        match &self.engine {
+            Engine::Native(_) => Generation::new(&self.model, requests, sampling, seed, batch_size),
+            Engine::Device(engine) => Generation::sharing(engine, &self.model, requests, sampling, seed, batch_size),
+        }
+    }
+
+    /// Gives the memory of activations back until the next pass: for others that work in between, as a sampler does. A
+    /// device has none between passes.
     pub fn release_activations(&mut self) {
-        self.engine.release();
+        match &mut self.engine {
+            Engine::Native(engine) => engine.release(),
+            Engine::Device(_) => {}
+        }
     }
 
     /// Ends training.
@@ -198,7 +254,10 @@ impl Trainer {
     /// [`LmError::Request`] for an empty prompt, [`LmError::TokenOutOfRange`], [`LmError::TooLong`],
     /// [`LmError::NotFinite`].
     pub fn score(&mut self, groups: &[PromptGroup]) -> Result<Vec<TokenScores>, LmError> {
-        self.engine.score((&self.model).into(), groups)
+        match &mut self.engine {
+            Engine::Native(engine) => engine.score((&self.model).into(), groups),
+            Engine::Device(engine) => engine.score(groups),
+        }
     }
 
     /// Adds the gradients of a loss to those accumulated since the last [`Trainer::step`].
@@ -215,47 +274,85 @@ impl Trainer {
         groups: &[PromptGroup],
         loss: &mut Loss<'_, E>,
     ) -> Result<Accumulated, E> {
-        self.engine.accumulate((&self.model).into(), groups, loss)
+        match &mut self.engine {
+            Engine::Native(engine) => engine.accumulate((&self.model).into(), groups, loss),
+            Engine::Device(engine) => engine.accumulate(groups, loss),
+        }
     }
 
     /// Clips the accumulated gradients to the global norm `max_norm` (if there is one), updates the trained parameters with
-    /// learning rate `lr`, and forgets the gradients.
+    /// learning rate `lr`, and forgets the gradients. On a device, the parameters come back to the host, too.
     ///
     /// # Errors
-    /// [`LmError::NotFinite`] if the norm is; the parameters are then unchanged.
+    /// [`LmError::NotFinite`] if the norm is; the parameters are then unchanged. [`LmError::Tensor`].
     pub fn step(&mut self, lr: f64, max_norm: Option<f64>) -> Result<StepReport, LmError> {
-        let grad_norm = self.engine.step(self.model.trained_mut(), lr, max_norm)?;
+        let grad_norm = match &mut self.engine {
+            Engine::Native(engine) => engine.step(self.model.trained_mut(), lr, max_norm),
+            Engine::Device(engine) => engine.step(self.model.trained_mut(), lr, max_norm),
+        }?;
         Ok(StepReport { grad_norm })
     }
 
     /// Forgets the accumulated gradients.
     pub fn discard(&mut self) {
-        self.engine.discard();
+        match &mut self.engine {
+            Engine::Native(engine) => engine.discard(),
+            Engine::Device(engine) => engine.discard(),
+        }
     }
 
     /// Returns the accumulated gradient of the trained parameter called `name`, row-major like the parameter; `None` for one
     /// that is not trained.
-    pub fn gradient(&self, name: &str) -> Option<&[f32]> {
-        let slot = self.model.trained().iter().position(|parameter| parameter.name == name)?;
-        Some(self.engine.gradient(slot))
+    ///
+    /// # Errors
+    /// [`LmError::Tensor`] if a device does not give it.
+    pub fn gradient(&self, name: &str) -> Result<Option<Cow<'_, [f32]>>, LmError> {
+        let Some(slot) = self.model.trained().iter().position(|parameter| parameter.name == name) else {
+            return Ok(None);
+        };
+        match &self.engine {
+            Engine::Native(engine) => Ok(Some(Cow::Borrowed(engine.gradient(slot)))),
+            Engine::Device(engine) => engine.gradient(slot).map(Some),
+        }
     }
 
     /// Returns the optimiser's state, to go on later.
-    pub fn state(&self) -> OptimizerState {
-        self.engine.state()
+    ///
+    /// # Errors
+    /// [`LmError::Tensor`] if a device does not give it.
+    pub fn state(&self) -> Result<OptimizerState, LmError> {
+        match &self.engine {
+            Engine::Native(engine) => Ok(engine.state()),
+            Engine::Device(engine) => engine.state().cloned(),
+        }
     }
 
     /// Returns the updates made so far, and the moments of [`Trainer::state`] where they lie: all first ones, then all second
     /// ones, none before the first update.
-    pub fn moments(&self) -> (u64, impl Iterator<Item = Numbers<'_>>) {
-        self.engine.moments()
+    ///
+    /// # Errors
+    /// [`LmError::Tensor`] if a device does not give them.
+    pub fn moments(&self) -> Result<(u64, Vec<Numbers<'_>>), LmError> {
+        match &self.engine {
+            Engine::Native(engine) => {
+                let (steps, moments) = engine.moments();
+                Ok((steps, moments.collect()))
+            }
+            Engine::Device(engine) => {
+                let (steps, moments) = engine.moments()?;
+                Ok((steps, moments.collect()))
+            }
+        }
     }
 
     /// Goes on with the state of an earlier trainer of a model of the same shape.
     ///
     /// # Errors
-    /// [`LmError::Layout`] if the state's sizes are not the model's.
+    /// [`LmError::Layout`] if the state's sizes are not the model's, [`LmError::Tensor`].
     pub fn restore(&mut self, state: &OptimizerState) -> Result<(), LmError> {
-        self.engine.restore(self.model.trained(), state)
+        match &mut self.engine {
+            Engine::Native(engine) => engine.restore(self.model.trained(), state),
+            Engine::Device(engine) => engine.restore(self.model.trained(), state),
+        }
     }
 }

@@ -2,6 +2,7 @@
 
 #![expect(clippy::unwrap_used, reason = "helpers of tests, too")]
 
+mod engine_device;
 mod engine_lora;
 mod engine_memory;
 mod engine_moments;

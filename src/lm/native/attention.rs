@@ -7,8 +7,8 @@
 
 use std::cell::RefCell;
 
+use crate::lm::layout::{GroupRows, Layout, Segment};
 use crate::lm::native::buffer::Buffer;
-use crate::lm::native::layout::{GroupRows, Layout, Segment};
 use crate::lm::native::math;
 use crate::lm::native::matmul::{Into, Matrix, Packed, multiply};
 use crate::lm::native::shape::Shape;

@@ -4,10 +4,10 @@
 //! Attention itself is passed in by the caller, since training and decoding see different keys.
 
 use crate::lm::Weights;
+use crate::lm::layout::Layout;
 use crate::lm::native::attention;
 use crate::lm::native::buffer::Buffer;
 use crate::lm::native::gradients::{Gradients, MapScratch, Maps};
-use crate::lm::native::layout::Layout;
 use crate::lm::native::math;
 use crate::lm::native::matmul::Into;
 use crate::lm::native::shape::{Angles, LayerSlots, Shape};

@@ -3,10 +3,10 @@
 use std::cell::RefCell;
 use std::sync::Arc;
 
+use crate::lm::layout::{Layout, check_tokens};
 use crate::lm::native::block::{Block, Norm, Saved, Scratch};
 use crate::lm::native::buffer::Buffer;
 use crate::lm::native::cache::Cache;
-use crate::lm::native::layout::{Layout, check_tokens};
 use crate::lm::native::math;
 use crate::lm::native::matmul::{Into, Matrix, multiply};
 use crate::lm::native::pass::{embed, sharpen, sharpness};

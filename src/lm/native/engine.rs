@@ -4,17 +4,18 @@ use std::ops::Range;
 
 use half::bf16;
 
+use crate::lm::layout::{Layout, passes};
 use crate::lm::native::buffer::Buffer;
 use crate::lm::native::head::Upstream;
 use crate::lm::native::lanes::{Lanes, dispatched};
-use crate::lm::native::layout::{GroupRows, Layout, rows_of};
 use crate::lm::native::math::{self, Rates, at};
 use crate::lm::native::moments::{Noise, adamw_bf16};
 use crate::lm::native::pass::Pass;
 use crate::lm::native::shape::Plan;
 use crate::lm::native::threads::{Shared, Threads};
 use crate::lm::native::weights::Parameters;
-use crate::lm::train::{Accumulated, AdamW, Loss, OptimizerState, PromptGroup, TokenGradients, TokenScores};
+use crate::lm::targets::{flatten, scores};
+use crate::lm::train::{Accumulated, AdamW, Loss, OptimizerState, PromptGroup, TokenScores};
 use crate::lm::{Config, Dtype, LmError, Numbers, Parameter};
 
 /// Elements in one task of an update. Part of the order of the gradients' norm.
@@ -100,25 +101,6 @@ impl Engine {
         self.lengths.iter().map(|length| Buffer::zeros(*length)).collect()
     }
 
-    /// Consecutive groups that fit one pass.
-    fn passes(&self, groups: &[PromptGroup]) -> Vec<Range<usize>> {
-        let mut passes = Vec::new();
-        let mut begin = 0;
-        let mut rows = 0;
-        for (index, group) in groups.iter().enumerate() {
-            let more = rows_of(group);
-            if index > begin && rows + more > self.rows {
-                passes.push(begin..index);
-                (begin, rows) = (index, 0);
-            }
-            rows += more;
-        }
-        if begin < groups.len() {
-            passes.push(begin..groups.len());
-        }
-        passes
-    }
-
     fn layout(&self, groups: &[PromptGroup], range: &Range<usize>) -> Result<Layout, LmError> {
         Layout::new(&groups[range.clone()], range.start, self.plan.shape.vocabulary, self.limit)
     }
@@ -133,40 +115,8 @@ impl Engine {
     ) -> Result<(Layout, Vec<TokenScores>), LmError> {
         let layout = self.layout(groups, range)?;
         self.pass.forward(threads, &self.plan, parameters, &layout, keep);
-        let scores = layout
-            .groups
-            .iter()
-            .zip(&groups[range.clone()])
-            .enumerate()
-            .map(|(index, (rows, group))| self.scores(range.start + index, &layout, rows, group))
-            .collect::<Result<_, _>>()?;
+        let scores = scores(&layout, range, groups, self.pass.log_probs(), self.pass.entropies())?;
         Ok((layout, scores))
-    }
-
-    fn scores(
-        &self,
-        number: usize,
-        layout: &Layout,
-        rows: &GroupRows,
-        group: &PromptGroup,
-    ) -> Result<TokenScores, LmError> {
-        let mut scores = TokenScores::default();
-        let mut target = rows.targets.start;
-        for (index, tokens) in group.completions.iter().enumerate() {
-            let range = target..target + tokens.len();
-            target = range.end;
-            let log_probs = self.pass.log_probs()[range.clone()].to_vec();
-            if let Some(token) = log_probs.iter().position(|value| !value.is_finite()) {
-                return Err(LmError::NotFinite {
-                    what: format!("the log-probability of token {token} of completion {index} of group {number}"),
-                    value: f64::from(log_probs[token]),
-                });
-            }
-            scores.log_probs.push(log_probs);
-            let entropies = self.pass.entropies();
-            scores.entropies.push(layout.targets[range].iter().map(|target| entropies[target.row]).collect());
-        }
-        Ok(scores)
     }
 
     pub(crate) fn score(
@@ -176,7 +126,7 @@ impl Engine {
     ) -> Result<Vec<TokenScores>, LmError> {
         let threads = Threads::current();
         let mut scores = Vec::with_capacity(groups.len());
-        for range in self.passes(groups) {
+        for range in passes(groups, self.rows) {
             scores.append(&mut self.forward(threads, parameters, groups, &range, false)?.1);
         }
         Ok(scores)
@@ -190,19 +140,12 @@ impl Engine {
     ) -> Result<Accumulated, E> {
         let threads = Threads::current();
         let mut done = Accumulated::default();
-        for range in self.passes(groups) {
+        for range in passes(groups, self.rows) {
             let (layout, scores) = self.forward(threads, parameters, groups, &range, true)?;
             done.forward_rows += layout.rows();
             let gradients = loss(range.clone(), &scores)?;
             let flat = flatten(&range, &scores, &gradients)?;
-            let keep: Vec<bool> = layout
-                .groups
-                .iter()
-                .map(|group| {
-                    let live = |values: &[f32]| values[group.targets.clone()].iter().any(|value| *value != 0.0);
-                    live(&flat.log_probs) || flat.entropies.as_deref().is_some_and(live)
-                })
-                .collect();
+            let keep = flat.live(&layout);
             let dead = keep.iter().filter(|keep| !**keep).count();
             done.dead_groups += dead;
             if dead == keep.len() {
@@ -340,25 +283,15 @@ impl Engine {
     }
 
     pub(crate) fn restore(&mut self, trained: &[Parameter], state: &OptimizerState) -> Result<(), LmError> {
+        state.check(trained)?;
         let mut restored = [self.unmoved(), self.unmoved()];
         for (buffers, moments) in restored.iter_mut().zip([&state.first, &state.second]) {
-            if moments.is_empty() && state.steps == 0 {
-                continue;
-            }
-            for (slot, parameter) in trained.iter().enumerate() {
-                let found = moments.get(slot).map_or(0, Vec::len);
-                if found != self.lengths[slot] || moments.len() != self.lengths.len() {
-                    return Err(LmError::Layout {
-                        parameter: parameter.name.clone(),
-                        expected: format!("moments of {} elements", self.lengths[slot]),
-                        found: format!("{found} in a state of {} parameters", moments.len()),
-                    });
-                }
+            for (buffer, moments) in buffers.iter_mut().zip(moments) {
                 match self.moments {
-                    Dtype::F32 => buffers[slot][..found].copy_from_slice(&moments[slot]),
+                    Dtype::F32 => buffer[..moments.len()].copy_from_slice(moments),
                     // Exact for what such an optimiser has left.
                     Dtype::Bf16 => {
-                        for (half, moment) in buffers[slot].halves_mut().iter_mut().zip(&moments[slot]) {
+                        for (half, moment) in buffer.halves_mut().iter_mut().zip(moments) {
                             *half = bf16::from_f32(*moment).to_bits();
                         }
                     }
@@ -369,73 +302,6 @@ impl Engine {
         self.steps = state.steps;
         Ok(())
     }
-}
-
-/// Derivatives by target, in the order of [`Layout::targets`].
-struct Flat {
-    log_probs: Vec<f32>,
-    entropies: Option<Vec<f32>>,
-}
-
-impl Flat {
-    fn retain(self, layout: &Layout, keep: &[bool]) -> Self {
-        let pick = |values: Vec<f32>| -> Vec<f32> {
-            let groups = layout.groups.iter().zip(keep).filter(|(_, keep)| **keep);
-            groups.flat_map(|(group, _)| values[group.targets.clone()].iter().copied()).collect()
-        };
-        Self { log_probs: pick(self.log_probs), entropies: self.entropies.map(pick) }
-    }
-}
-
-/// Checks the shapes and values of derivatives and lays them out by target.
-fn flatten(range: &Range<usize>, scores: &[TokenScores], gradients: &[TokenGradients]) -> Result<Flat, LmError> {
-    let mismatch = |what: String| LmError::Request(format!("the loss gave derivatives of another shape: {what}"));
-    if gradients.len() != scores.len() {
-        return Err(mismatch(format!("{} groups instead of {}", gradients.len(), scores.len())));
-    }
-    let mut flat = Flat { log_probs: Vec::new(), entropies: None };
-    let mut entropies = Vec::new();
-    let mut any = false;
-    for (index, (scores, gradients)) in scores.iter().zip(gradients).enumerate() {
-        let group = range.start + index;
-        if gradients.log_probs.len() != scores.log_probs.len() {
-            let (found, expected) = (gradients.log_probs.len(), scores.log_probs.len());
-            return Err(mismatch(format!("{found} completions instead of {expected} in group {group}")));
-        }
-        if !gradients.entropies.is_empty() && gradients.entropies.len() != scores.log_probs.len() {
-            let (found, expected) = (gradients.entropies.len(), scores.log_probs.len());
-            return Err(mismatch(format!("{found} completions of entropies instead of {expected} in group {group}")));
-        }
-        for (completion, expected) in scores.log_probs.iter().enumerate() {
-            let log_probs = &gradients.log_probs[completion];
-            let spread = gradients.entropies.get(completion);
-            for found in std::iter::once(log_probs).chain(spread) {
-                if found.len() != expected.len() {
-                    let (found, expected) = (found.len(), expected.len());
-                    let place = format!("completion {completion} of group {group}");
-                    return Err(mismatch(format!("{found} tokens instead of {expected} in {place}")));
-                }
-                if let Some(token) = found.iter().position(|value| !value.is_finite()) {
-                    return Err(LmError::NotFinite {
-                        what: format!(
-                            "the loss's derivative at token {token} of completion {completion} of group {group}"
-                        ),
-                        value: f64::from(found[token]),
-                    });
-                }
-            }
-            flat.log_probs.extend_from_slice(log_probs);
-            match spread {
-                Some(spread) => {
-                    any = true;
-                    entropies.extend_from_slice(spread);
-                }
-                None => entropies.resize(flat.log_probs.len(), 0.0),
-            }
-        }
-    }
-    flat.entropies = any.then_some(entropies);
-    Ok(flat)
 }
 
 dispatched! {

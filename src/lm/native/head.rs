@@ -6,9 +6,9 @@
 //! The running sums have one order, by tile and by lane of 16 tokens, which [`row_sum`] follows for the rows of the
 //! sampler: both give the same bits.
 
+use crate::lm::layout::Target;
 use crate::lm::native::buffer::Buffer;
 use crate::lm::native::lanes::{LANES, Lanes, dispatched};
-use crate::lm::native::layout::Target;
 use crate::lm::native::math::{at, exp, put};
 use crate::lm::native::matmul::{Into, Matrix, Packed, multiply};
 use crate::lm::native::shape::Shape;
@@ -264,7 +264,7 @@ impl Head {
 }
 
 /// The log-probability of a logit, given its row's largest logit and sum.
-pub(super) fn log_prob(logit: f32, largest: f32, sum: f32) -> f32 {
+pub(crate) fn log_prob(logit: f32, largest: f32, sum: f32) -> f32 {
     (f64::from(logit) - (f64::from(largest) + f64::from(sum).ln())) as f32
 }
 

@@ -1,10 +1,10 @@
 //! The whole decoder over a batch: embedding, layers, final norm and head, forward and backward.
 
+use crate::lm::layout::Layout;
 use crate::lm::native::block::{Block, Norm, Saved, Scratch};
 use crate::lm::native::buffer::Buffer;
 use crate::lm::native::gradients::Gradients;
 use crate::lm::native::head::{Head, Unembedding, Upstream};
-use crate::lm::native::layout::Layout;
 use crate::lm::native::low_rank::LowRank;
 use crate::lm::native::matmul::Packed;
 use crate::lm::native::shape::{Angles, Plan};
@@ -256,7 +256,7 @@ impl Pass {
 }
 
 /// Returns what turns logits into those at `temperature`; greedy decoding, temperature 0, leaves them alone.
-pub(super) fn sharpness(temperature: f32) -> f32 {
+pub(crate) fn sharpness(temperature: f32) -> f32 {
     if temperature == 0.0 { 1.0 } else { 1.0 / temperature }
 }
 

@@ -7,19 +7,19 @@ use crate::lm::{Config, LmError};
 /// The sizes that the kernels need.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Shape {
-    pub(super) hidden: usize,
-    pub(super) inner: usize,
-    pub(super) heads: usize,
-    pub(super) kv_heads: usize,
-    pub(super) head: usize,
-    pub(super) vocabulary: usize,
-    pub(super) epsilon: f32,
-    pub(super) has_head_norms: bool,
+    pub(crate) hidden: usize,
+    pub(crate) inner: usize,
+    pub(crate) heads: usize,
+    pub(crate) kv_heads: usize,
+    pub(crate) head: usize,
+    pub(crate) vocabulary: usize,
+    pub(crate) epsilon: f32,
+    pub(crate) has_head_norms: bool,
 }
 
 impl Shape {
     /// The sizes of models of `config`.
-    pub(super) fn new(config: &Config) -> Self {
+    pub(crate) fn new(config: &Config) -> Self {
         Self {
             hidden: config.hidden_size,
             inner: config.intermediate_size,
@@ -33,54 +33,54 @@ impl Shape {
     }
 
     /// Width of all query heads.
-    pub(super) fn query(&self) -> usize {
+    pub(crate) fn query(&self) -> usize {
         self.heads * self.head
     }
 
     /// Width of all key (or value) heads.
-    pub(super) fn key(&self) -> usize {
+    pub(crate) fn key(&self) -> usize {
         self.kv_heads * self.head
     }
 
     /// Query heads that share a key head.
-    pub(super) fn sharing(&self) -> usize {
+    pub(crate) fn sharing(&self) -> usize {
         self.heads / self.kv_heads
     }
 
     /// What scores are multiplied with.
-    pub(super) fn scale(&self) -> f32 {
+    pub(crate) fn scale(&self) -> f32 {
         (1.0 / (self.head as f64).sqrt()) as f32
     }
 }
 
 /// Where the parameters of one layer are among [`Weights::parameters`].
 #[derive(Clone, Copy, Debug)]
-pub(super) struct LayerSlots {
-    pub(super) attention_norm: usize,
-    pub(super) query: usize,
-    pub(super) key: usize,
-    pub(super) value: usize,
-    pub(super) output: usize,
-    pub(super) mlp_norm: usize,
-    pub(super) gate: usize,
-    pub(super) up: usize,
-    pub(super) down: usize,
+pub(crate) struct LayerSlots {
+    pub(crate) attention_norm: usize,
+    pub(crate) query: usize,
+    pub(crate) key: usize,
+    pub(crate) value: usize,
+    pub(crate) output: usize,
+    pub(crate) mlp_norm: usize,
+    pub(crate) gate: usize,
+    pub(crate) up: usize,
+    pub(crate) down: usize,
     /// Biases of queries, keys and values.
-    pub(super) biases: Option<[usize; 3]>,
+    pub(crate) biases: Option<[usize; 3]>,
     /// Norms of query and key heads.
-    pub(super) head_norms: Option<[usize; 2]>,
+    pub(crate) head_norms: Option<[usize; 2]>,
 }
 
 /// A decoder's sizes and parameter places.
 #[derive(Clone, Debug)]
 pub(crate) struct Plan {
-    pub(super) shape: Shape,
-    pub(super) embedding: usize,
-    pub(super) layers: Vec<LayerSlots>,
-    pub(super) norm: usize,
+    pub(crate) shape: Shape,
+    pub(crate) embedding: usize,
+    pub(crate) layers: Vec<LayerSlots>,
+    pub(crate) norm: usize,
     /// The embedding again if they are tied.
-    pub(super) unembedding: usize,
-    frequencies: Vec<f64>,
+    pub(crate) unembedding: usize,
+    pub(crate) frequencies: Vec<f64>,
 }
 
 impl Plan {

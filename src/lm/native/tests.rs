@@ -1,11 +1,11 @@
 //! The instruction sets of this processor against each other: the whole model, forward and backward.
 
 use crate::base::Seed;
+use crate::lm::layout::Layout;
 use crate::lm::lora::{Adapter, LoraOptions, Target};
 use crate::lm::native::buffer::Buffer;
 use crate::lm::native::head::Upstream;
 use crate::lm::native::lanes::InstructionSet;
-use crate::lm::native::layout::Layout;
 use crate::lm::native::pass::Pass;
 use crate::lm::native::shape::Plan;
 use crate::lm::native::threads::Threads;

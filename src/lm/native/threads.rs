@@ -15,7 +15,7 @@ pub(crate) struct Threads {
 
 impl Threads {
     /// The threads of the current rayon pool.
-    pub(super) fn current() -> Self {
+    pub(crate) fn current() -> Self {
         Self { count: rayon::current_num_threads(), set: InstructionSet::detect() }
     }
 

@@ -16,8 +16,8 @@ pub(super) fn matrix(parameter: &Parameter) -> Matrix<'_> {
 /// All that a pass computes with: the weights, and what adapts them.
 #[derive(Clone, Copy)]
 pub(crate) struct Parameters<'a> {
-    pub(super) weights: &'a Weights,
-    pub(super) adapter: Option<&'a Adapter>,
+    pub(crate) weights: &'a Weights,
+    pub(crate) adapter: Option<&'a Adapter>,
 }
 
 impl<'a> From<&'a LanguageModel> for Parameters<'a> {

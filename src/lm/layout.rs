@@ -1,7 +1,7 @@
 //! How groups of sequences that share prompts are laid out as the rows of one matrix.
 //!
 //! A group is the rows of its prompt, once, then the rows of each completion but its last token (nothing is predicted from
-//! it). The row of the prompt's last token predicts the first token of every completion.
+//! it). The row of the prompt's last token predicts the first token of every completion. Both engines compute in this layout.
 
 use std::ops::Range;
 
@@ -60,8 +60,27 @@ pub(super) struct Layout {
 }
 
 /// Rows that `group` takes.
-pub(super) fn rows_of(group: &PromptGroup) -> usize {
+fn rows_of(group: &PromptGroup) -> usize {
     group.prompt.len() + group.completions.iter().map(|tokens| tokens.len().saturating_sub(1)).sum::<usize>()
+}
+
+/// Consecutive groups that fit passes of `most` rows; a larger group goes alone.
+pub(super) fn passes(groups: &[PromptGroup], most: usize) -> Vec<Range<usize>> {
+    let mut passes = Vec::new();
+    let mut begin = 0;
+    let mut rows = 0;
+    for (index, group) in groups.iter().enumerate() {
+        let more = rows_of(group);
+        if index > begin && rows + more > most {
+            passes.push(begin..index);
+            (begin, rows) = (index, 0);
+        }
+        rows += more;
+    }
+    if begin < groups.len() {
+        passes.push(begin..groups.len());
+    }
+    passes
 }
 
 impl Layout {
