@@ -6,9 +6,9 @@ use camino::Utf8PathBuf;
 use petgraph::graph::{DiGraph, NodeIndex};
 
 use crate::{
-    base::{Diagnostic, Digest, StageId},
+    base::{Diagnostic, Digest, StageId, Value},
     plan::{
-        Facts, FileOrigin, Graph, InputEdge, PlannedFile, PlannedStage,
+        Facts, FileOrigin, Graph, InputEdge, Numerics, PlannedFile, PlannedStage,
         key::{predicted_key, recipe},
     },
     spec::{DEFAULT_ENV, Expanded, FileUse, Instance, Place},
@@ -152,11 +152,19 @@ fn plan_one<'a>(instance: &'a Instance, nodes: &[usize], files: &mut Files<'a>) 
             None => Vec::new(),
         },
         seed: instance.seed,
-        numerics: stage.kind.manifest.numerics.then(|| files.facts.numerics()),
+        numerics: stage.kind.manifest.numerics.then(|| numerics(files.facts.numerics(), &instance.params)),
         recipe: nothing,
         predicted: nothing,
         twin: None,
     }
+}
+
+/// Returns what a stage computes with: what the world does, but for the device that its parameter `device` names.
+fn numerics(mut numerics: Numerics, params: &BTreeMap<String, Value>) -> Numerics {
+    if let Some(Value::Text(device)) = params.get("device") {
+        numerics.device.clone_from(device);
+    }
+    numerics
 }
 
 /// Gives every stage its id: its name, and where several have the same name, what tells their variants apart.

@@ -18,7 +18,8 @@ pub trait Facts {
     }
 }
 
-/// What numbers are computed with: part of the keys of stages whose results depend on it.
+/// What numbers are computed with: part of the keys of stages whose results depend on it. Where such a stage has a parameter
+/// `device`, that is its device.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Numerics {
     /// `cpu`, `cuda`.

@@ -319,6 +319,24 @@ fn a_change_runs_only_what_it_reaches() {
 }
 
 #[test]
+fn a_stages_device_is_what_its_numbers_are_computed_with() {
+    let kinds_with_device = kinds_with(|name, text| {
+        let device = "[parameters]\ndevice = { type = \"choice\", values = [\"cpu\", \"cuda\"], optional = true }";
+        (name == "roll").then(|| text.replace("[parameters]", device))
+    });
+    let (before, after) = (graph(GOOD), graph_of(GOOD, &kinds_with_device, &Disk::new()));
+    let keys = |graph: &Graph| graph.stages().map(|stage| stage.predicted).collect::<Vec<_>>();
+    assert_eq!(keys(&before), keys(&after), "a kind that can name a device has the keys of before where it does not");
+    let text = GOOD.replace("with = { temperature", "with = { device = \"cuda\", temperature");
+    let graph = graph_of(&text, &kinds_with_device, &Disk::new());
+    for stage in graph.stages() {
+        let expected = if stage.params.contains_key("device") { "cuda" } else { "cpu" };
+        assert!(stage.numerics.as_ref().is_none_or(|numerics| numerics.device == expected), "{}", stage.name);
+    }
+    assert!(graph.stages().any(|stage| stage.params.contains_key("device")));
+}
+
+#[test]
 fn equal_bytes_upstream_run_nothing_below() {
     let base = one_variant();
     let mut memory = Memory::default();
