@@ -51,7 +51,8 @@ impl RunOptions {
     }
 }
 
-/// Returns what this machine has to give: its cores (as many slots), its memory; no GPU, which the caller has to know.
+/// Returns what this machine has to give: its cores (as many slots), its memory, and one GPU if there is any of NVIDIA's: all
+/// stages compute on the first that they see.
 ///
 /// # Errors
 /// The number of cores or the size of the memory cannot be found out.
@@ -60,5 +61,15 @@ pub fn machine_capacity() -> io::Result<Capacity> {
     let information = rustix::system::sysinfo();
     #[expect(clippy::cast_precision_loss, reason = "an amount for people")]
     let memory_gb = (information.totalram as u64 * u64::from(information.mem_unit)) as f64 / 1e9;
-    Ok(Capacity { cpus: u32::try_from(cores).unwrap_or(u32::MAX), memory_gb, gpus: 0, slots: cores })
+    Ok(Capacity { cpus: u32::try_from(cores).unwrap_or(u32::MAX), memory_gb, gpus: u32::from(has_gpu()), slots: cores })
+}
+
+/// Whether the driver of an NVIDIA GPU shows one: `/dev/nvidia0`, or another number.
+fn has_gpu() -> bool {
+    let is_gpu = |name: &str| {
+        name.strip_prefix("nvidia")
+            .is_some_and(|number| !number.is_empty() && number.bytes().all(|byte| byte.is_ascii_digit()))
+    };
+    fs_err::read_dir("/dev")
+        .is_ok_and(|entries| entries.flatten().any(|entry| entry.file_name().to_str().is_some_and(is_gpu)))
 }

@@ -17,7 +17,7 @@ use std::time::Instant;
 
 use crate::{
     base::Seed,
-    lm::{Config, LanguageModel, speed, train::Trainer},
+    lm::{Config, LanguageModel, Place, speed, train::Trainer},
     stage::{
         StageCtx, StageError,
         training::{
@@ -47,11 +47,12 @@ pub(super) fn run(context: &mut StageCtx) -> Result<(), StageError> {
 
 fn train(context: &mut StageCtx, settings: &Settings) -> Result<(), StageError> {
     let lora = learner::lora(context)?;
+    let place = training::device::place(context)?;
     let model = LanguageModel::load(context.input_path("model")?).map_err(StageError::failed("read the model"))?;
     let samples = context.input_samples("samples")?;
     let room = Room { context: model.config.max_position_embeddings, long: settings.long_prompts };
     let questions = questions(context, &samples, &model.tokenizer, true, room, |_| settings.sampling.max_tokens)?;
-    let mut reference = reference(context, settings, &model.config)?;
+    let mut reference = reference(context, settings, place, &model.config)?;
 
     let seed = seed(context, settings);
     let steps = order::steps(seed, questions.len(), settings.prompts_per_step, settings.length);
@@ -64,16 +65,18 @@ fn train(context: &mut StageCtx, settings: &Settings) -> Result<(), StageError> 
         seed,
         rows: settings.rows_per_pass,
         recompute: settings.recompute,
+        place,
     };
     let work = work(settings, &model, &questions);
     let (mut learner, tables) = Learner::new(context, model, &method, work)?;
     let mut metrics: Vec<MetricRow> = learner::rows(&tables, 0)?;
     let mut rollouts: Vec<RolloutRow> = learner::rows(&tables, 1)?;
-    let peak = speed::plain_product(5);
+    // Of a device, nobody has measured what it can do.
+    let peak = (place == Place::Cpu).then(|| speed::plain_product(5));
     while learner.steps < steps.len() {
         let step = learner.steps;
         learner.trainer.release_activations();
-        let groups = course.roll(context, learner.trainer.model(), step, learner.tokens)?;
+        let groups = course.roll(context, &learner.trainer, step, learner.tokens)?;
         rollouts.extend(groups.iter().flat_map(|group| group.rows(&samples)));
         let lr = settings.rate.at(u32::try_from(step).unwrap_or(u32::MAX));
         let failed = |error: StepError, context: &StageCtx, updates: usize| error.at(context, updates + 1);
@@ -83,10 +86,10 @@ fn train(context: &mut StageCtx, settings: &Settings) -> Result<(), StageError> 
             let began = Instant::now();
             let update =
                 lesson.update(&mut learner.trainer, lr).map_err(|error| failed(error, context, learner.updates))?;
-            let mfu = lesson.operations(learner.trainer.model()) / began.elapsed().as_secs_f64() / peak;
+            let speed = lesson.operations(learner.trainer.model()) / began.elapsed().as_secs_f64();
             learner.updates += 1;
             let row = metric_row(settings, learner.updates, lr, &groups, &update);
-            say(context, &row, &groups, Some(mfu));
+            say(context, &row, &groups, peak.map(|peak| speed / peak));
             metrics.push(row);
         }
         learner.finish_step(context, groups.iter().map(Group::worked).sum(), || {
@@ -128,7 +131,12 @@ fn reference_port(context: &StageCtx) -> &'static str {
 }
 
 /// Loads the reference policy if there is a KL term.
-fn reference(context: &StageCtx, settings: &Settings, policy: &Config) -> Result<Option<Trainer>, StageError> {
+fn reference(
+    context: &StageCtx,
+    settings: &Settings,
+    place: Place,
+    policy: &Config,
+) -> Result<Option<Trainer>, StageError> {
     if settings.kl.is_none() {
         return Ok(None);
     }
@@ -136,7 +144,7 @@ fn reference(context: &StageCtx, settings: &Settings, policy: &Config) -> Result
         .map_err(StageError::failed("read the reference model"))?;
     check_reference(model.config.vocab_size, policy.vocab_size)?;
     let reference =
-        Trainer::new(model, settings.optimizer).map_err(StageError::failed("set up the reference model"))?;
+        Trainer::on(place, model, settings.optimizer).map_err(StageError::failed("set up the reference model"))?;
     let rows = settings.rows_per_pass.unwrap_or(Trainer::DEFAULT_ROWS);
     Ok(Some(reference.at_temperature(settings.sampling.temperature).rows_per_pass(rows)))
 }

@@ -54,6 +54,9 @@ struct Parameters {
     _moments: Option<IgnoredAny>,
     #[serde(rename = "store-dtype")]
     _store_dtype: Option<IgnoredAny>,
+    /// Read by [`training::device::place`].
+    #[serde(rename = "device")]
+    _device: Option<IgnoredAny>,
 }
 
 #[derive(Clone, Copy, Deserialize)]
@@ -72,6 +75,7 @@ pub(super) fn run(context: &mut StageCtx) -> Result<(), StageError> {
 
 fn train(context: &mut StageCtx, parameters: &Parameters) -> Result<(), StageError> {
     let lora = learner::lora(context)?;
+    let place = training::device::place(context)?;
     let model = LanguageModel::load(context.input_path("model")?).map_err(StageError::failed("read the model"))?;
     let samples = context.input_samples("samples")?;
     let end = end_of_turn(&model.tokenizer)?;
@@ -100,6 +104,7 @@ fn train(context: &mut StageCtx, parameters: &Parameters) -> Result<(), StageErr
         seed: context.seed(),
         rows: parameters.rows_per_pass,
         recompute: parameters.recompute,
+        place,
     };
     let rows = |question: &Question| question.tokens(true).len() + answers[question.sample].len();
     let longest = questions.iter().map(rows).max().unwrap_or(0);

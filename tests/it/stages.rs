@@ -11,6 +11,7 @@ pub mod harness;
 mod inject_few_shot;
 mod mine_hard;
 mod model_constrain;
+mod model_device;
 mod model_grpo;
 mod model_import;
 mod model_init;

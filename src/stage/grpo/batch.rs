@@ -5,9 +5,8 @@ use std::collections::HashMap;
 use crate::{
     base::Seed,
     lm::{
-        LanguageModel,
-        sample::{Completion, Generation, PromptRequest},
-        train::PromptGroup,
+        sample::{Completion, PromptRequest},
+        train::{PromptGroup, Trainer},
     },
     rl::{Totals, advantages},
     stage::{
@@ -84,11 +83,11 @@ impl Group {
 }
 
 impl Course<'_> {
-    /// Samples and scores the rollouts of step `step`. `tokens` were worked through before, for the progress.
+    /// Samples and scores the rollouts of step `step` with the policy as it is. `tokens` were worked through before, for the progress.
     pub(super) fn roll(
         &self,
         context: &mut StageCtx,
-        model: &LanguageModel,
+        policy: &Trainer,
         step: usize,
         tokens: u64,
     ) -> Result<Vec<Group>, StageError> {
@@ -98,7 +97,7 @@ impl Course<'_> {
         let failed = || StageError::failed(format!("sample rollouts at step {} (seed {seed})", step + 1));
         let seed_of_rollouts = self.seed.derive("rollouts");
         let mut generation =
-            Generation::new(model, &requests, &self.settings.sampling, seed_of_rollouts, BATCH).map_err(failed())?;
+            policy.generation(&requests, &self.settings.sampling, seed_of_rollouts, BATCH).map_err(failed())?;
         let mut completions = vec![Vec::new(); requests.len()];
         while let Some(news) = generation.step().map_err(failed())? {
             if !news.ended.is_empty() {

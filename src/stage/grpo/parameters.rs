@@ -66,6 +66,9 @@ pub(super) struct Parameters {
     _moments: Option<IgnoredAny>,
     #[serde(rename = "store-dtype")]
     _store_dtype: Option<IgnoredAny>,
+    /// Read by [`crate::stage::training::device::place`].
+    #[serde(rename = "device")]
+    _device: Option<IgnoredAny>,
     #[serde(default)]
     engine: Engine,
     /// Read by [`super::trl`].

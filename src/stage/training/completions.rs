@@ -5,7 +5,7 @@ use serde_json::Value;
 use crate::{
     base::Seed,
     lm::{
-        LanguageModel,
+        LanguageModel, Place,
         sample::{Generation, PromptRequest, Sampling},
     },
     stage::{
@@ -14,6 +14,7 @@ use crate::{
         training::{
             answers::Answers,
             constrain::Constrain,
+            device,
             pace::Pace,
             policy::{Policy, Served},
             prompts::{Question, Room, questions},
@@ -36,6 +37,8 @@ pub(in crate::stage) struct Order {
     /// One for each question.
     pub(in crate::stage) requests: Vec<PromptRequest>,
     policy: Policy,
+    /// Where a model in this process computes.
+    place: Place,
     /// The requests' prompts as texts: what [`Policy::texts`] gives.
     texts: Vec<String>,
     sampling: Sampling,
@@ -71,6 +74,11 @@ impl Order {
             let reason = "a server holds no completion to a grammar of ours: leave `backend` or `constrain` out";
             return Err(StageError::parameter("constrain", reason));
         }
+        if device::is_set(context)? && matches!(policy, Policy::Server(_)) {
+            let reason = "a server computes where it runs: leave `backend` or `device` out";
+            return Err(StageError::parameter("device", reason));
+        }
+        let place = device::place(context)?;
         let sampling = Sampling {
             temperature: context.param("temperature")?,
             top_k: context.param("top-k")?,
@@ -96,6 +104,7 @@ impl Order {
             samples,
             questions,
             policy,
+            place,
             sampling,
             seed,
             unit,
@@ -159,7 +168,8 @@ impl Order {
         missing.dedup();
         let requests: Vec<PromptRequest> = missing.iter().map(|request| self.requests[*request].clone()).collect();
         let failed = || StageError::failed(format!("sample {} (seed {})", self.unit, self.seed.0));
-        let generation = Generation::new(model, &requests, &self.sampling, self.seed, BATCH).map_err(failed())?;
+        let generation =
+            Generation::on(self.place, model, &requests, &self.sampling, self.seed, BATCH).map_err(failed())?;
         let grammars: Vec<Option<String>> = missing.iter().map(|request| self.grammars[*request].clone()).collect();
         let mut generation = generation.held_to(&grammars).map_err(failed())?;
         let (mut pace, mut told) = (Pace::new(), 0);

@@ -3,7 +3,7 @@
 use crate::{
     base::Seed,
     lm::{
-        Dtype, LanguageModel, LmError, Numbers,
+        Dtype, LanguageModel, LmError, Numbers, Place,
         lora::{self, LoraOptions},
         train::{AdamW, Footprint, OptimizerState, Trainer},
     },
@@ -33,6 +33,8 @@ pub(in crate::stage) struct Method {
     pub(in crate::stage) rows: Option<usize>,
     /// Whether activations are computed again.
     pub(in crate::stage) recompute: bool,
+    /// Where the model computes.
+    pub(in crate::stage) place: Place,
 }
 
 impl Method {
@@ -107,7 +109,14 @@ impl Learner {
             sampling: work.sampling,
             others: work.others,
         };
-        needs.check(context)?;
+        if method.place != Place::Cpu && moments != Dtype::F32 {
+            let reason = "a device keeps moments in f32: leave `moments` or `device` out";
+            return Err(StageError::parameter("moments", reason));
+        }
+        // What a GPU has is not the stage's `memory-gb`.
+        if method.place != Place::Cuda {
+            needs.check(context)?;
+        }
         let sizes: Vec<usize> = model.trained().iter().map(|parameter| parameter.data.len()).collect();
         let found = checkpoint::load(context.scratch())?.filter(|found| fits(found, &sizes));
         let (mut learner_state, mut tables) = ((0, 0, 0), Vec::new());
@@ -124,7 +133,8 @@ impl Learner {
             learner_state = (found.steps, found.updates, found.tokens);
             tables = found.tables;
         }
-        let mut trainer = Trainer::new(model, method.optimizer).map_err(failed())?.at_temperature(method.temperature);
+        let mut trainer = Trainer::on(method.place, model, method.optimizer).map_err(failed())?;
+        trainer = trainer.at_temperature(method.temperature);
         trainer = trainer.rows_per_pass(method.rows()).recompute(method.recompute).moment_type(moments);
         if let Some(state) = state {
             trainer.restore(&state).map_err(failed())?;
@@ -164,7 +174,8 @@ impl Learner {
         self.tokens += tokens;
         let Self { trainer, steps, updates, tokens, pace } = self;
         pace.keep(|| {
-            let (optimizer_steps, moments) = trainer.moments();
+            let (optimizer_steps, moments) =
+                trainer.moments().map_err(StageError::failed("read the optimiser's state"))?;
             let trained = trainer.model().trained().iter().map(|parameter| Numbers::F32(&parameter.data));
             let tensors: Vec<Numbers<'_>> = trained.chain(moments).collect();
             let saved = State {

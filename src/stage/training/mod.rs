@@ -5,6 +5,7 @@ mod answers;
 pub(super) mod checkpoint;
 pub(super) mod completions;
 pub(super) mod constrain;
+pub(super) mod device;
 pub(super) mod learner;
 pub(super) mod memory;
 pub(super) mod order;

@@ -6,7 +6,7 @@ use serde_json::{Map, Value};
 use crate::{
     base::did_you_mean,
     rl::{KlEstimator, LossType},
-    stage::{StageCtx, StageError, grpo::parameters::Settings},
+    stage::{StageCtx, StageError, grpo::parameters::Settings, training::device},
 };
 
 /// The name of the parameter.
@@ -126,6 +126,9 @@ impl Trl {
         }
         if context.param::<Option<String>>("moments")?.is_some_and(|moments| moments != "f32") {
             return refuse("moments", "TRL's optimiser decides how moments are kept: `trl = { args = { optim = … } }`");
+        }
+        if device::is_set(context)? {
+            return refuse("device", "TRL computes where `launch` puts it: leave `device` out");
         }
         check(settings)?;
         Ok(trl)
