@@ -7,6 +7,7 @@
 //! the same logits.
 
 use std::collections::{BTreeMap, VecDeque};
+use std::ops::Range;
 
 use rand_chacha::ChaCha8Rng;
 
@@ -82,7 +83,46 @@ pub struct Completion {
     pub text: String,
     /// Why it ended.
     pub finish: Finish,
+    /// What was read between its turns instead of drawn, in order: ranges of `tokens`, whose log-probabilities are 0. None
+    /// but with [`Generation::step_with`].
+    pub given: Vec<Range<usize>>,
+    /// The texts of its turns, each as `text` is: one, unless something was read in between.
+    pub turns: Vec<String>,
 }
+
+impl Completion {
+    /// Returns for each token whether the model drew it.
+    pub fn drawn(&self) -> Vec<bool> {
+        let mut drawn = vec![true; self.tokens.len()];
+        for range in &self.given {
+            drawn[range.clone()].fill(false);
+        }
+        drawn
+    }
+
+    /// Returns how many of the tokens the model drew.
+    pub fn count_drawn(&self) -> usize {
+        self.tokens.len() - self.given.iter().map(ExactSizeIterator::len).sum::<usize>()
+    }
+}
+
+/// A turn of a completion that has just ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct EndedTurn<'a> {
+    /// The request that it belongs to.
+    pub request: usize,
+    /// Which of its completions.
+    pub index: usize,
+    /// Which turn of the completion, from 0.
+    pub turn: usize,
+    /// What the model said in it, without special tokens and without the stop text.
+    pub text: &'a str,
+    /// Whether its last token is the one that ends turns, which the model drew.
+    pub closed: bool,
+}
+
+/// Says what the model reads after a turn before it goes on, as tokens; `None` ends the completion.
+pub type Follow<'f> = dyn FnMut(EndedTurn<'_>) -> Result<Option<Vec<u32>>, LmError> + 'f;
 
 /// How far sampling is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -171,11 +211,20 @@ fn check(
 struct Live {
     request: usize,
     index: usize,
+    /// Tokens of a turn at most.
     limit: usize,
+    /// Tokens of all turns at most: what the model holds.
+    room: usize,
     random: ChaCha8Rng,
     chooser: Chooser,
     tokens: Vec<u32>,
     log_probs: Vec<f32>,
+    /// Where the turn begins.
+    begin: usize,
+    /// What is to be read before the turn.
+    unread: VecDeque<u32>,
+    given: Vec<Range<usize>>,
+    turns: Vec<String>,
     ended: Option<Finish>,
     /// Where it is in its grammar, if it is held to one.
     guard: Option<Guard>,
@@ -202,6 +251,8 @@ pub struct Generation<'a> {
     live: Vec<Live>,
     /// Where the completions of each request begin in their grammar.
     guards: Vec<Option<Guard>>,
+    /// Tokens of a completion at most, all turns and what is read between them together.
+    most: usize,
     progress: Progress,
 }
 
@@ -277,6 +328,7 @@ impl<'a> Generation<'a> {
             read: VecDeque::new(),
             live: Vec::new(),
             guards: Vec::new(),
+            most: usize::MAX,
             progress: Progress { done: 0, total: requests.iter().map(|request| request.count).sum(), tokens: 0 },
         }
     }
@@ -301,17 +353,36 @@ impl<'a> Generation<'a> {
         Ok(self)
     }
 
+    /// Bounds the tokens of completions of several turns, all turns and what is read between them together.
+    #[must_use]
+    pub fn at_most(mut self, tokens: usize) -> Self {
+        self.most = tokens.max(1);
+        self
+    }
+
     /// Draws one token for every completion in the batch; `None` when all have ended. A request that wants no completions
     /// is never among the ended.
     ///
     /// # Errors
     /// [`LmError::NotFinite`] when the model gives no numbers, [`LmError::Tokenizer`] from decoding.
     pub fn step(&mut self) -> Result<Option<Step>, LmError> {
+        self.step_with(&mut |_| Ok(None))
+    }
+
+    /// The same for completions of several turns: when a turn has ended by itself, `follow` says what the model reads before
+    /// it goes on. `max_tokens` is then of a turn, and a grammar holds each turn. A completion ends at its length if what
+    /// follows leaves no room for a token.
+    ///
+    /// What is read costs a step a token, like what is drawn, and the keys and values of a completion are computed once.
+    ///
+    /// # Errors
+    /// As [`Generation::step`], as `follow`, [`LmError::TokenOutOfRange`] for what it gives.
+    pub fn step_with(&mut self, follow: &mut Follow<'_>) -> Result<Option<Step>, LmError> {
         if self.waiting.is_empty() && self.live.is_empty() {
             return Ok(None);
         }
         self.admit()?;
-        let ended = self.advance()?;
+        let ended = self.advance(follow)?;
         Ok(Some(Step { progress: self.progress, ended }))
     }
 
@@ -343,11 +414,16 @@ impl<'a> Generation<'a> {
             self.live.push(Live {
                 request,
                 index,
-                limit: self.sampling.max_tokens.min(limit - self.requests[request].tokens.len()),
+                limit: self.sampling.max_tokens,
+                room: self.most.min(limit - self.requests[request].tokens.len()),
                 random: self.seed.stream(&self.requests[request].id, index as u64),
                 chooser: Chooser::default(),
                 tokens: Vec::new(),
                 log_probs: Vec::new(),
+                begin: 0,
+                unread: VecDeque::new(),
+                given: Vec::new(),
+                turns: Vec::new(),
                 ended: None,
                 guard: self.guards.get(request).cloned().flatten(),
                 broken: None,
@@ -362,7 +438,7 @@ impl<'a> Generation<'a> {
     }
 
     /// One token for every live completion; returns the requests that it ended.
-    fn advance(&mut self) -> Result<Vec<(usize, Vec<Completion>)>, LmError> {
+    fn advance(&mut self, follow: &mut Follow<'_>) -> Result<Vec<(usize, Vec<Completion>)>, LmError> {
         let (threads, vocabulary) = (self.decoder.threads(), self.model.config.vocab_size);
         let Sampling { temperature, top_k, top_p, min_p, .. } = *self.sampling;
         let draw = Draw { greedy: temperature == 0.0, top_k, top_p, min_p };
@@ -392,7 +468,17 @@ impl<'a> Generation<'a> {
                 return Err(LmError::NotFinite { what, value: f64::from(*value) });
             }
             self.progress.tokens += 1;
-            live.end(&self.model.tokenizer, self.model.config.eos_token_ids.as_slice(), self.sampling)?;
+            if !live.has_ended_a_turn(self.model, self.sampling)? {
+                continue;
+            }
+            let text = live.turns.last().map_or("", String::as_str);
+            let closed = live.tokens.last().is_some_and(|token| ends_turns(self.model, *token));
+            let turn = EndedTurn { request: live.request, index: live.index, turn: live.turns.len() - 1, text, closed };
+            let Some(given) = follow(turn)? else { continue };
+            if let Some(position) = given.iter().position(|token| *token as usize >= vocabulary) {
+                return Err(LmError::TokenOutOfRange { token: given[position], position, vocab_size: vocabulary });
+            }
+            live.go_on(given, self.guards.get(live.request).cloned().flatten());
         }
         let (ended, live) = std::mem::take(&mut self.live).into_iter().partition(|live| live.ended.is_some());
         self.live = live;
@@ -401,7 +487,7 @@ impl<'a> Generation<'a> {
             self.progress.done += 1;
             let (request, index) = (live.request, live.index);
             let completions = &mut self.done[request];
-            completions[index] = Some(live.finish(&self.model.tokenizer, self.sampling)?);
+            completions[index] = Some(live.finish(&self.model.tokenizer)?);
             if completions.iter().all(Option::is_some) {
                 whole.push((request, std::mem::take(completions).into_iter().flatten().collect()));
             }
@@ -411,7 +497,13 @@ impl<'a> Generation<'a> {
 }
 
 impl Live {
+    /// Draws the next token, or takes the next one that is to be read.
     fn draw(&mut self, threads: Threads, logits: &[f32], draw: Draw) {
+        if let Some(token) = self.unread.pop_front() {
+            self.tokens.push(token);
+            self.log_probs.push(0.0);
+            return;
+        }
         let allowed = match self.guard.as_mut().map(Guard::allowed).transpose() {
             Ok(allowed) => allowed,
             Err(error) => return self.broken = Some(error),
@@ -422,34 +514,62 @@ impl Live {
         self.broken = self.guard.as_mut().and_then(|guard| guard.accept(token).err());
     }
 
-    /// Notes whether the last token ends the completion.
-    fn end(&mut self, tokenizer: &Tokenizer, eos: &[u32], sampling: &Sampling) -> Result<(), LmError> {
-        let last = self.tokens.last();
-        let stopped = last.is_some_and(|token| eos.contains(token) || tokenizer.eos.contains(token))
+    /// Notes whether the last token ends the turn, and with it, unless something follows, the completion. Returns whether
+    /// something may follow: the turn has ended by itself.
+    fn has_ended_a_turn(&mut self, model: &LanguageModel, sampling: &Sampling) -> Result<bool, LmError> {
+        let Some(last) = self.tokens.last().filter(|_| self.tokens.len() > self.begin) else { return Ok(false) };
+        let stopped = ends_turns(model, *last)
             || self.guard.as_ref().is_some_and(Guard::is_over)
-            || (!sampling.stop.is_empty() && self.says_stop(tokenizer, sampling)?);
+            || (!sampling.stop.is_empty() && self.says_stop(&model.tokenizer, sampling)?);
         if stopped {
             self.ended = Some(Finish::Stop);
-        } else if self.tokens.len() >= self.limit {
+        } else if self.tokens.len() >= self.room.min(self.begin + self.limit) {
             self.ended = Some(Finish::Length);
+        } else {
+            return Ok(false);
         }
-        Ok(())
+        let mut text = model.tokenizer.decode(&self.tokens[self.begin..])?;
+        if let Some(end) = sampling.stop.iter().filter_map(|stop| text.find(stop)).min() {
+            text.truncate(end);
+        }
+        self.turns.push(text);
+        Ok(stopped)
     }
 
-    /// Whether the last tokens spell a stop text. Looks back as far as one can reach, a few empty tokens included.
+    /// Goes on with another turn after reading `given`, if the model has room for it and a token.
+    fn go_on(&mut self, given: Vec<u32>, guard: Option<Guard>) {
+        let begin = self.tokens.len() + given.len();
+        if begin >= self.room {
+            self.ended = Some(Finish::Length);
+            return;
+        }
+        self.ended = None;
+        self.given.push(self.tokens.len()..begin);
+        self.begin = begin;
+        self.unread = given.into();
+        self.guard = guard;
+    }
+
+    /// Whether the last tokens of the turn spell a stop text. Looks back as far as one can reach, a few empty tokens included.
     fn says_stop(&self, tokenizer: &Tokenizer, sampling: &Sampling) -> Result<bool, LmError> {
         let longest = sampling.stop.iter().map(String::len).max().unwrap_or(0);
-        let begin = self.tokens.len().saturating_sub(longest + 16);
+        let begin = self.tokens.len().saturating_sub(longest + 16).max(self.begin);
         let text = tokenizer.decode(&self.tokens[begin..])?;
         Ok(sampling.stop.iter().any(|stop| text.contains(stop)))
     }
 
-    fn finish(self, tokenizer: &Tokenizer, sampling: &Sampling) -> Result<Completion, LmError> {
-        let mut text = tokenizer.decode(&self.tokens)?;
-        if let Some(end) = sampling.stop.iter().filter_map(|stop| text.find(stop)).min() {
-            text.truncate(end);
-        }
+    fn finish(self, tokenizer: &Tokenizer) -> Result<Completion, LmError> {
+        let text = match self.turns.as_slice() {
+            [only] => only.clone(),
+            _ => tokenizer.decode(&self.tokens)?,
+        };
         let finish = self.ended.unwrap_or(Finish::Length);
-        Ok(Completion { tokens: self.tokens, log_probs: self.log_probs, text, finish })
+        let Self { tokens, log_probs, given, turns, .. } = self;
+        Ok(Completion { tokens, log_probs, text, finish, given, turns })
     }
+}
+
+/// Whether a token ends a turn of the model's.
+fn ends_turns(model: &LanguageModel, token: u32) -> bool {
+    model.config.eos_token_ids.as_slice().contains(&token) || model.tokenizer.eos.contains(&token)
 }

@@ -115,10 +115,10 @@ fn work(settings: &Settings, model: &LanguageModel, questions: &[Question]) -> W
     let prompt = questions.iter().map(tokens).max().unwrap_or(0);
     let Config { num_hidden_layers: layers, num_key_value_heads: heads, head_dim, vocab_size, .. } = model.config;
     // Keys and values of the prompts and of all that grow together, their logits, and the weights in panels.
-    let positions = prompts * prompt + BATCH.min(prompts * group_size) * settings.sampling.max_tokens;
+    let positions = prompts * prompt + BATCH.min(prompts * group_size) * settings.limits.tokens;
     let floats = 2 * layers * heads * head_dim * positions + (prompts + BATCH) * vocab_size + model.weights.count();
     Work {
-        longest: prompt + group_size * (settings.sampling.max_tokens - 1),
+        longest: prompt + group_size * (settings.limits.tokens - 1),
         groups: prompts,
         sampling: 4 * floats as u64,
         others: if settings.kl.is_some() { 4 * model.weights.count() as u64 } else { 0 },

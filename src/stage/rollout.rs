@@ -3,10 +3,10 @@
 use crate::{
     stage::{
         StageCtx, StageError,
-        training::{self, completions::Order},
+        training::{self, completions::Order, rollouts::score},
     },
     table::RolloutRow,
-    tools::reward::{RewardSpec, score},
+    tools::reward::RewardSpec,
 };
 
 pub(super) fn run(context: &mut StageCtx) -> Result<(), StageError> {
@@ -22,7 +22,8 @@ fn roll(context: &mut StageCtx) -> Result<(), StageError> {
     order.complete(context, |context, request, answers| {
         let (question, tokens) = (&order.questions[request], order.requests[request].tokens.len());
         let sample = order.sample_of(request);
-        let rewards: Vec<_> = answers.iter().map(|answer| score(&spec, sample, &answer.text)).collect();
+        let rewards: Vec<_> =
+            answers.iter().map(|answer| score(&spec, sample, &answer.text, answer.talk.as_ref())).collect();
         ended += answers.len();
         reward += rewards.iter().map(|reward| reward.total).sum::<f64>();
         #[expect(clippy::cast_precision_loss, reason = "a count of rows")]

@@ -77,8 +77,7 @@ pub fn judge(calls: &[Call], sample: &Sample) -> Executed {
 fn run(world: &mut World, calls: &[Call]) -> (Vec<Value>, Option<String>) {
     let mut results = Vec::with_capacity(calls.len());
     for call in calls {
-        let size: usize = call.arguments.iter().map(|(name, value)| name.len() + text_size(value)).sum();
-        if size > MAX_ARGUMENT_BYTES {
+        if argument_bytes(call) > MAX_ARGUMENT_BYTES {
             let message = format!("the arguments of `{}` are larger than {MAX_ARGUMENT_BYTES} bytes", call.name);
             return (results, Some(message));
         }
@@ -88,6 +87,11 @@ fn run(world: &mut World, calls: &[Call]) -> (Vec<Value>, Option<String>) {
         }
     }
     (results, None)
+}
+
+/// Returns about how many bytes of JSON a call's arguments are.
+pub(super) fn argument_bytes(call: &Call) -> usize {
+    call.arguments.iter().map(|(name, value)| name.len() + text_size(value)).sum()
 }
 
 fn text_size(value: &Value) -> usize {

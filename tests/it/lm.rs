@@ -8,6 +8,7 @@ mod engine_memory;
 mod engine_moments;
 mod engine_sampling;
 mod engine_training;
+mod engine_turns;
 mod load_export;
 mod load_families;
 mod load_fixtures;

@@ -21,6 +21,7 @@ mod model_precision;
 mod model_rollout;
 mod model_sft;
 mod model_support;
+mod model_turns;
 mod prepare_data;
 mod shipped;
 mod trl;

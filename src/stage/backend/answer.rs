@@ -1,9 +1,12 @@
 //! What comes back: one completion.
 
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use crate::lm::sample::{Completion, Finish};
+use crate::{
+    lm::sample::{Completion, Finish},
+    tools::episode::Trace,
+};
 
 /// A completion as tables keep it, from whichever backend.
 #[derive(Clone, Debug, PartialEq)]
@@ -17,6 +20,17 @@ pub(in crate::stage) struct Answer {
     pub(in crate::stage) log_prob: f32,
     /// Why it ended.
     pub(in crate::stage) finish: Finish,
+    /// The turns of a conversation with tools, and what they ran; `None` of a single answer.
+    pub(in crate::stage) talk: Option<Talk>,
+}
+
+/// A conversation with tools.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub(in crate::stage) struct Talk {
+    /// The texts of the turns.
+    pub(in crate::stage) turns: Vec<String>,
+    /// What their calls came to.
+    pub(in crate::stage) trace: Trace,
 }
 
 impl From<&Completion> for Answer {
@@ -28,6 +42,7 @@ impl From<&Completion> for Answer {
             tokens: completion.tokens.len(),
             log_prob: log_prob as f32,
             finish: completion.finish,
+            talk: None,
         }
     }
 }

@@ -169,7 +169,7 @@ impl Manner<'_> {
         let masked = |text: Option<String>| text.map(|text| client.masked(&text));
         Ok(Heard::Answer {
             wanted,
-            answer: Answer { text, tokens, log_prob, finish },
+            answer: Answer { text, tokens, log_prob, finish, talk: None },
             model: masked(model),
             fingerprint: masked(fingerprint),
         })

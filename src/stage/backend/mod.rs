@@ -16,6 +16,6 @@ mod request;
 mod retry;
 mod secret;
 
-pub(in crate::stage) use answer::Answer;
+pub(in crate::stage) use answer::{Answer, Talk};
 pub(in crate::stage) use ask::{Heard, Wanted, ask};
 pub(in crate::stage) use parameters::{Backend, PromptForm};

@@ -14,7 +14,8 @@ use crate::{
         training::{
             order::Turn,
             prompts::Question,
-            rollouts::{BATCH, Rollout, scored},
+            rollouts::{BATCH, Rollout, Spoken, scored},
+            turns::Turns,
         },
     },
     table::RolloutRow,
@@ -98,13 +99,21 @@ impl Course<'_> {
         let seed_of_rollouts = self.seed.derive("rollouts");
         let mut generation =
             policy.generation(&requests, &self.settings.sampling, seed_of_rollouts, BATCH).map_err(failed())?;
-        let mut completions = vec![Vec::new(); requests.len()];
-        while let Some(news) = generation.step().map_err(failed())? {
+        let limits = self.settings.limits;
+        generation = generation.at_most(limits.tokens);
+        let samples = prompts.iter().map(|prompt| &self.samples[prompt.sample]).collect();
+        let mut turns = Turns::new(&policy.model().tokenizer, samples, limits.turns);
+        let mut completions: Vec<Vec<Spoken>> = vec![Vec::new(); requests.len()];
+        while let Some(news) = generation.step_with(&mut |turn| turns.follow(turn)).map_err(failed())? {
             if !news.ended.is_empty() {
                 context.progress_tokens(step as u64, total, "steps", tokens + news.progress.tokens as u64);
             }
             for (request, ended) in news.ended {
-                completions[request] = ended;
+                let talk = |(index, completion): (usize, Completion)| {
+                    let talk = turns.end(request, index, completion.turns.clone());
+                    (completion, talk)
+                };
+                completions[request] = ended.into_iter().enumerate().map(talk).collect();
             }
         }
         self.scored(step, prompts, completions)
@@ -127,7 +136,7 @@ impl Course<'_> {
         &self,
         step: usize,
         prompts: Vec<Prompt>,
-        completions: Vec<Vec<Completion>>,
+        completions: Vec<Vec<Spoken>>,
     ) -> Result<Vec<Group>, StageError> {
         let spec = self.rewards(step);
         let rollouts = prompts
@@ -180,10 +189,10 @@ pub(super) struct Prompt {
 }
 
 /// Returns what the loss of a step is averaged over: every completion, those of dead groups included, so that skipping
-/// them changes nothing.
+/// them changes nothing. What completions read between their turns is no part of it.
 #[expect(clippy::cast_precision_loss, reason = "a step has fewer than 2^53 tokens")]
 pub(super) fn totals(groups: &[Group]) -> Totals {
-    let lengths = || groups.iter().flat_map(|group| &group.tokens.completions).map(Vec::len);
+    let lengths = || groups.iter().flat_map(|group| &group.rollouts).map(|rollout| rollout.completion.count_drawn());
     Totals {
         sequences: lengths().count() as f64,
         filled: lengths().filter(|length| *length > 0).count() as f64,

@@ -10,7 +10,7 @@ use crate::{
     },
     stage::{
         StageError,
-        training::{order::Length, prompts::LongPrompts},
+        training::{order::Length, prompts::LongPrompts, turns::Limits},
     },
     tools::reward::RewardSpec,
 };
@@ -31,6 +31,8 @@ pub(super) struct Parameters {
     min_p: f32,
     top_k: usize,
     max_tokens: usize,
+    max_turns: Option<usize>,
+    max_trajectory_tokens: Option<usize>,
     stop: Vec<String>,
     rewards: RewardSpec,
     scale_rewards: String,
@@ -94,6 +96,7 @@ pub(super) struct Settings {
     pub(super) prompts_per_step: usize,
     pub(super) inner_steps: usize,
     pub(super) sampling: Sampling,
+    pub(super) limits: Limits,
     pub(super) rewards: RewardSpec,
     pub(super) advantages: AdvantageOptions,
     pub(super) kl: Option<KlOptions>,
@@ -142,6 +145,7 @@ impl Parameters {
                 max_tokens: self.max_tokens,
                 stop: self.stop,
             },
+            limits: Limits::new(self.max_turns, self.max_trajectory_tokens, self.max_tokens),
             rewards: self.rewards,
             advantages: AdvantageOptions {
                 scale: Scale::from_name(&self.scale_rewards).map_err(named("scale-rewards"))?,
@@ -173,7 +177,7 @@ impl Settings {
     pub(super) fn loss(&self, totals: Totals) -> LossOptions {
         let (low, high, delta) = self.clip;
         #[expect(clippy::cast_precision_loss, reason = "a completion has fewer than 2^53 tokens")]
-        let longest = self.sampling.max_tokens as f64;
+        let longest = self.limits.tokens.min(self.sampling.max_tokens * self.limits.turns) as f64;
         LossOptions {
             level: self.level,
             kl: self.kl,

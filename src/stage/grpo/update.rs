@@ -86,7 +86,13 @@ impl<'a> Lesson<'a> {
     /// Returns the derivatives of one group's share of the loss and adds what there is to log.
     fn group(&self, index: usize, scores: &TokenScores, sums: &mut Update) -> Result<TokenGradients, StepError> {
         let group = self.groups[index];
-        let (new, mask) = Matrix::padded(&scores.log_probs);
+        let (new, mut mask) = Matrix::padded(&scores.log_probs);
+        for (row, rollout) in group.rollouts.iter().enumerate() {
+            // What tools said is read, not learnt.
+            for range in &rollout.completion.given {
+                mask.row_mut(row)[range.clone()].fill(0.0);
+            }
+        }
         // The sampler computes the log-probabilities that the trainer would, so the ratio of the first update is 1.
         let old: Vec<Vec<f32>> = group.rollouts.iter().map(|rollout| rollout.completion.log_probs.clone()).collect();
         let (old, _) = Matrix::padded(&old);
@@ -105,7 +111,8 @@ impl<'a> Lesson<'a> {
         sums.kl += found.metrics.kl * tokens;
         sums.clip_low += found.metrics.clip_low * tokens;
         sums.clip_high += found.metrics.clip_high * tokens;
-        sums.entropy += scores.entropies.iter().flatten().map(|entropy| f64::from(*entropy)).sum::<f64>();
+        let entropies = scores.entropies.iter().enumerate().flat_map(|(row, tokens)| tokens.iter().zip(mask.row(row)));
+        sums.entropy += entropies.map(|(entropy, mask)| f64::from(*entropy) * mask).sum::<f64>();
         #[expect(clippy::cast_possible_truncation, reason = "the model's numbers have 32 bits")]
         let gradients: Vec<Vec<f32>> = found
             .gradient

@@ -8,7 +8,7 @@ use crate::{
     lm::sample::{Finish, PromptRequest},
     stage::{
         StageCtx, StageError,
-        backend::Answer,
+        backend::{Answer, Talk},
         training::checkpoint::{self, State},
     },
 };
@@ -42,6 +42,8 @@ struct Kept {
     /// The bits: JSON has no NaN.
     log_prob: u32,
     stopped: bool,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    talk: Option<Talk>,
 }
 
 impl Answers {
@@ -60,11 +62,11 @@ impl Answers {
             return Ok(answers);
         };
         answers.about = about;
-        for Kept { request, index, text, tokens, log_prob, stopped } in kept {
+        for Kept { request, index, text, tokens, log_prob, stopped, talk } in kept {
             let finish = if stopped { Finish::Stop } else { Finish::Length };
             let place = answers.filled.get_mut(request).and_then(|group| group.get_mut(index));
             if let Some(place) = place {
-                *place = Some(Answer { text, tokens, log_prob: f32::from_bits(log_prob), finish });
+                *place = Some(Answer { text, tokens, log_prob: f32::from_bits(log_prob), finish, talk });
             }
         }
         Ok(answers)
@@ -84,6 +86,7 @@ impl Answers {
                 tokens: answer.tokens,
                 log_prob: answer.log_prob.to_bits(),
                 stopped: answer.finish == Finish::Stop,
+                talk: answer.talk.clone(),
             })
             .collect();
         let failed = || StageError::failed("write a checkpoint");

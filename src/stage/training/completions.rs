@@ -6,7 +6,7 @@ use crate::{
     base::Seed,
     lm::{
         LanguageModel, Place,
-        sample::{Generation, PromptRequest, Sampling},
+        sample::{Completion, Generation, PromptRequest, Sampling},
     },
     stage::{
         StageCtx, StageError,
@@ -19,6 +19,7 @@ use crate::{
             policy::{Policy, Served},
             prompts::{Question, Room, questions},
             rollouts::BATCH,
+            turns::{Limits, Turns},
         },
     },
     tools::Sample,
@@ -42,6 +43,7 @@ pub(in crate::stage) struct Order {
     /// The requests' prompts as texts: what [`Policy::texts`] gives.
     texts: Vec<String>,
     sampling: Sampling,
+    limits: Limits,
     seed: Seed,
     /// What the completions of each request are held to.
     grammars: Vec<Option<String>>,
@@ -87,6 +89,11 @@ impl Order {
             max_tokens: context.param("max-tokens")?,
             stop: context.param("stop")?,
         };
+        let limits = Limits::read(context, sampling.max_tokens)?;
+        if limits.turns > 1 && matches!(policy, Policy::Server(_)) {
+            let reason = "a server is asked for single answers: leave `backend` or `max-turns` out";
+            return Err(StageError::parameter("max-turns", reason));
+        }
         let demonstrations: bool = context.param("demonstrations")?;
         let room = Room { context: policy.context(), long: context.param("long-prompts")? };
         let samples = context.input_samples("samples")?;
@@ -106,6 +113,7 @@ impl Order {
             policy,
             place,
             sampling,
+            limits,
             seed,
             unit,
         })
@@ -171,12 +179,18 @@ impl Order {
         let generation =
             Generation::on(self.place, model, &requests, &self.sampling, self.seed, BATCH).map_err(failed())?;
         let grammars: Vec<Option<String>> = missing.iter().map(|request| self.grammars[*request].clone()).collect();
-        let mut generation = generation.held_to(&grammars).map_err(failed())?;
+        let mut generation = generation.held_to(&grammars).map_err(failed())?.at_most(self.limits.tokens);
+        let talkers = missing.iter().map(|request| self.sample_of(*request)).collect();
+        let mut turns = Turns::new(&model.tokenizer, talkers, self.limits.turns);
         let (mut pace, mut told) = (Pace::new(), 0);
-        while let Some(step) = generation.step().map_err(failed())? {
+        while let Some(step) = generation.step_with(&mut |turn| turns.follow(turn)).map_err(failed())? {
             let brought = !step.ended.is_empty();
             for (request, completions) in step.ended {
-                let group: Vec<Answer> = completions.iter().map(Answer::from).collect();
+                let answer = |(index, completion): (usize, Completion)| Answer {
+                    talk: turns.end(request, index, completion.turns.clone()),
+                    ..Answer::from(&completion)
+                };
+                let group: Vec<Answer> = completions.into_iter().enumerate().map(answer).collect();
                 sink(context, missing[request], &group);
                 for (index, answer) in group.into_iter().enumerate() {
                     answers.fill(missing[request], index, answer);

@@ -14,5 +14,6 @@ pub(super) mod policy;
 pub(super) mod prompts;
 pub(super) mod rollouts;
 mod threads;
+pub(super) mod turns;
 
 pub(super) use threads::on_threads;

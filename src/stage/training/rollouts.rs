@@ -2,11 +2,11 @@
 
 use crate::{
     lm::sample::Completion,
-    stage::backend::Answer,
+    stage::backend::{Answer, Talk},
     table::RolloutRow,
     tools::{
-        Sample,
-        reward::{RewardParts, RewardSpec, score},
+        Judgement, Sample, episode, judge,
+        reward::{RewardParts, RewardSpec, score_judged},
     },
 };
 
@@ -20,12 +20,28 @@ pub(in crate::stage) struct Rollout {
     pub(in crate::stage) reward: RewardParts,
 }
 
+/// A completion and, if it is a conversation with tools, what that came to.
+pub(in crate::stage) type Spoken = (Completion, Option<Talk>);
+
 /// Scores completions of one sample.
-pub(in crate::stage) fn scored(spec: &RewardSpec, sample: &Sample, completions: Vec<Completion>) -> Vec<Rollout> {
+pub(in crate::stage) fn scored(spec: &RewardSpec, sample: &Sample, completions: Vec<Spoken>) -> Vec<Rollout> {
     completions
         .into_iter()
-        .map(|completion| Rollout { reward: score(spec, sample, &completion.text), completion })
+        .map(|(completion, talk)| Rollout { reward: score(spec, sample, &completion.text, talk.as_ref()), completion })
         .collect()
+}
+
+/// Judges a completion: the text, or the conversation that it is.
+pub(in crate::stage) fn judged(sample: &Sample, text: &str, talk: Option<&Talk>) -> Judgement {
+    match talk {
+        None => judge(sample, text),
+        Some(talk) => episode::judge(sample, &talk.turns, &talk.trace, &episode::gold(sample)),
+    }
+}
+
+/// Rewards a completion.
+pub(in crate::stage) fn score(spec: &RewardSpec, sample: &Sample, text: &str, talk: Option<&Talk>) -> RewardParts {
+    score_judged(spec, sample, text, &judged(sample, text, talk))
 }
 
 impl Rollout {

@@ -11,6 +11,7 @@ use crate::{
             batch::{Course, Group, number},
             metric_row, say,
         },
+        training::rollouts::Spoken,
     },
     table::{MetricRow, RolloutRow},
 };
@@ -134,7 +135,7 @@ impl<'a> Ledger<'a> {
         }
         let prompts = self.course.prompts(step);
         let first = step * self.course.settings.prompts_per_step;
-        let mut completions: Vec<Vec<Completion>> = vec![Vec::new(); prompts.len()];
+        let mut completions: Vec<Vec<Spoken>> = vec![Vec::new(); prompts.len()];
         for Sampled { row, tokens, log_probs } in sampled {
             let place = row.checked_sub(first).and_then(|place| completions.get_mut(place));
             let Some(place) = place.filter(|_| tokens.len() == log_probs.len()) else {
@@ -143,7 +144,8 @@ impl<'a> Ledger<'a> {
             let text = self.tokenizer.decode(&tokens).map_err(StageError::failed("read what TRL has sampled"))?;
             let stopped = tokens.last().is_some_and(|token| self.tokenizer.eos.contains(token));
             let finish = if stopped { Finish::Stop } else { Finish::Length };
-            place.push(Completion { tokens, log_probs, text, finish });
+            let turns = vec![text.clone()];
+            place.push((Completion { tokens, log_probs, text, finish, given: Vec::new(), turns }, None));
         }
         let wanted = self.course.settings.advantages.group_size;
         if let Some(group) = completions.iter().find(|group| group.len() != wanted) {

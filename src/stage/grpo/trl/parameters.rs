@@ -147,6 +147,9 @@ fn check(settings: &Settings) -> Result<(), StageError> {
     if !settings.sampling.stop.is_empty() {
         return refuse("stop", "TRL ends completions at the model's end of turn only: leave `stop` empty");
     }
+    if settings.limits.turns > 1 {
+        return refuse("max-turns", "TRL trains on single answers here: leave `max-turns` out");
+    }
     if settings.kl.is_some_and(|kl| kl.estimator != KlEstimator::K3) {
         return refuse("kl-estimator", "TRL has the estimator `k3` only");
     }
