@@ -2,9 +2,10 @@
 //!
 //!     cargo run --release --example step -- [--model FOLDER] [--prompts FILE.jsonl] [--size tiny|smollm2]
 //!         [--groups 8] [--group-size 8] [--prompt-tokens 300] [--new-tokens 64] [--steps 2] [--rows 2048] [--threads N]
-//!         [--dead N] [--recompute] [--lora RANK]
+//!         [--dead N] [--recompute] [--lora RANK] [--device cpu|candle-cpu|cuda]
 //!
-//! `--dead` leaves that many groups out of training, as `grpo` does with groups of equal rewards; `--recompute` computes each layer again in the backward pass; `--lora` trains an adapter of this rank on every linear map.
+//! `--dead` leaves that many groups out of training, as `grpo` does with groups of equal rewards; `--recompute` computes each layer again in the backward pass; `--lora` trains an adapter of this rank on every linear map;
+//! `--device` says where all of it is computed (then `mfu` means nothing: it compares with the processor).
 //! Without a model folder the weights are random, of SmolLM2-135M's shape (or of a tiny one), and so are the prompts unless
 //! a file gives their text (`{"prompt_text": …}` a line; needs a model). Prints one JSON line per step: seconds of each part,
 //! tokens per second, the share of the speed of plain matrix products (`gemm`, measured beside it) that the whole training
@@ -17,10 +18,10 @@ use std::time::Instant;
 use rand::Rng;
 use toolexpander::base::Seed;
 use toolexpander::lm::lora::{LoraOptions, Target};
-use toolexpander::lm::sample::{Completion, Generation, PromptRequest, Sampling};
+use toolexpander::lm::sample::{Completion, PromptRequest, Sampling};
 use toolexpander::lm::speed;
 use toolexpander::lm::train::{AdamW, Footprint, PromptGroup, TokenGradients, Trainer};
-use toolexpander::lm::{Config, Family, LanguageModel, LmError, Tokenizer};
+use toolexpander::lm::{Config, Family, LanguageModel, LmError, Place, Tokenizer};
 
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
@@ -39,6 +40,7 @@ struct Options {
     dead: usize,
     recompute: bool,
     lora: Option<usize>,
+    place: Place,
 }
 
 fn options() -> Result<Options, Box<dyn Error>> {
@@ -56,6 +58,7 @@ fn options() -> Result<Options, Box<dyn Error>> {
         dead: 0,
         recompute: false,
         lora: None,
+        place: Place::Cpu,
     };
     let mut arguments = std::env::args().skip(1);
     while let Some(name) = arguments.next() {
@@ -77,6 +80,7 @@ fn options() -> Result<Options, Box<dyn Error>> {
             "--dead" => options.dead = value.parse()?,
             "--threads" => options.threads = value.parse()?,
             "--lora" => options.lora = Some(value.parse()?),
+            "--device" => options.place = serde_json::from_value(value.into())?,
             _ => return Err(format!("unknown option {name}").into()),
         }
     }
@@ -160,13 +164,14 @@ fn main() -> Result<(), Box<dyn Error>> {
         endless.adapt(&LoraOptions { rank, targets, ..LoraOptions::default() }, Seed(1))?;
     }
     let footprint = Footprint::new(&endless, options.recompute).bytes(options.rows);
-    let mut trainer = Trainer::new(endless, AdamW::default())?.rows_per_pass(options.rows).recompute(options.recompute);
+    let trainer = Trainer::on(options.place, endless, AdamW::default())?;
+    let mut trainer = trainer.rows_per_pass(options.rows).recompute(options.recompute);
     for step in 1..=options.steps {
         let plain = speed::plain_product(40);
         let begin = Instant::now();
         trainer.release_activations();
         let batch = options.groups * options.group_size;
-        let mut generation = Generation::new(trainer.model(), &requests, &sampling, Seed(step as u64), batch)?;
+        let mut generation = trainer.generation(&requests, &sampling, Seed(step as u64), batch)?;
         let mut sampled: Vec<Vec<Completion>> = vec![Vec::new(); requests.len()];
         // Until the first token of every completion is there.
         let mut prefill = None;

@@ -282,7 +282,7 @@ impl Roster {
         // To the prompts: every sequence of a prompt, all query heads of a key head, as rows of one product.
         let of_prompts = &self.before[layer];
         let asked = self.to_grid(queries, [kv, sharing, head])?;
-        let to_prompts = self.from_grid(&asked.matmul(&of_prompts[0].t()?)?, [kv, sharing, self.longest])?;
+        let to_prompts = self.to_rows(&asked.matmul(&of_prompts[0].t()?)?, [kv, sharing, self.longest])?;
         let to_own = to_own.reshape((rows, kv * sharing, self.columns))?;
         let scores = (Tensor::cat(&[&to_prompts, &to_own], 2)? * f64::from(shape.scale()))?;
         let weights = softmax_last_dim(&scores.broadcast_add(mask)?)?;
@@ -290,7 +290,7 @@ impl Roster {
         let of_own = of_own.reshape((rows * kv, sharing, self.columns))?.matmul(&own[1])?;
         let weights = weights.narrow(2, 0, self.longest)?.contiguous()?;
         let mixed = self.to_grid(&weights, [kv, sharing, self.longest])?.matmul(&of_prompts[1])?;
-        let mixed = self.from_grid(&mixed, [kv, sharing, head])?;
+        let mixed = self.to_rows(&mixed, [kv, sharing, head])?;
         self.own[layer] = Some(own);
         (mixed.reshape((rows, kv * sharing * head))? + of_own.reshape((rows, kv * sharing * head))?)?.contiguous()
     }
@@ -302,7 +302,7 @@ impl Roster {
     }
 
     /// The way back.
-    fn from_grid(&self, tensor: &Tensor, [kv, sharing, last]: [usize; 3]) -> Result<Tensor> {
+    fn to_rows(&self, tensor: &Tensor, [kv, sharing, last]: [usize; 3]) -> Result<Tensor> {
         let grid = tensor.reshape((self.prompts, kv, self.width, sharing * last))?.transpose(1, 2)?.contiguous()?;
         grid.reshape((self.prompts * self.width, kv * sharing, last))?.index_select(&self.places, 0)
     }

@@ -14,7 +14,7 @@ use crate::lm::{Config, LmError, Numbers, Parameter};
 use super::angles::{Angles, Turn};
 use super::arithmetic::{norm, norm_backward};
 use super::attention::Attention;
-use super::head::Head;
+use super::head::{Head, LOGITS};
 use super::layer::{Layer, Saved};
 use super::moments::{Moments, global_norm, numbers};
 use super::stack::{Gradients, Stack, index};
@@ -295,5 +295,5 @@ pub(super) fn normed(stack: &Stack, last: &Tensor, sharpness: f32) -> Result<Ten
 
 fn head<'a>(stack: &'a Stack, hidden: &'a Tensor, layout: &'a Layout) -> Head<'a> {
     let weights = &stack.weights[stack.plan.unembedding];
-    Head { device: &stack.device, weights, hidden, targets: &layout.targets }
+    Head { device: &stack.device, weights, hidden, targets: &layout.targets, logits: LOGITS }
 }

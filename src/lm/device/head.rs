@@ -9,8 +9,8 @@ use crate::lm::native::log_prob;
 
 use super::stack::index;
 
-/// Logits, in floats, that exist at once (besides a few temporaries of the same size).
-const LOGITS: usize = 1 << 25;
+/// Logits, in floats, that a pass may have at once: 128 MB, and a few temporaries of the same size.
+pub(super) const LOGITS: usize = 1 << 25;
 
 /// Rows that predict something, with the embedding that they are compared with.
 pub(super) struct Head<'a> {
@@ -19,8 +19,10 @@ pub(super) struct Head<'a> {
     pub(super) weights: &'a Tensor,
     /// At the trainer's temperature: `(rows, hidden)`.
     pub(super) hidden: &'a Tensor,
-    /// Sorted by no rule; each names a row.
+    /// In whatever order; each names a row.
     pub(super) targets: &'a [Target],
+    /// Logits, in floats, that may exist at once; those of one row always may.
+    pub(super) logits: usize,
 }
 
 /// What the backward pass gives.
@@ -58,7 +60,7 @@ impl Head<'_> {
     }
 
     fn chunks(&self) -> Result<impl Iterator<Item = Result<Chunk>> + '_> {
-        let (count, size) = (self.hidden.dim(0)?, (LOGITS / self.vocabulary()?).max(1));
+        let (count, size) = (self.hidden.dim(0)?, (self.logits / self.vocabulary()?).max(1));
         Ok((0..count).step_by(size).map(move |first| self.chunk(first, size.min(count - first))))
     }
 
@@ -151,5 +153,43 @@ impl Head<'_> {
             }
         }
         Ok(HeadGradients { hidden: Tensor::cat(&of_hidden, 0)?, weights: of_weights })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A made-up number for each place.
+    fn wave(count: usize, pace: f32) -> Vec<f32> {
+        (0..count).map(|index| (index as f32 * pace).sin()).collect()
+    }
+
+    #[test]
+    fn rows_taken_a_few_at_a_time_give_the_same() -> Result<()> {
+        let (rows, width, vocabulary) = (7, 5, 13);
+        let device = Device::Cpu;
+        let hidden = Tensor::from_vec(wave(rows * width, 0.7), (rows, width), &device)?;
+        let weights = Tensor::from_vec(wave(vocabulary * width, 1.3), (vocabulary, width), &device)?;
+        // Two tokens of one row, none of another, and not in order.
+        let targets =
+            [(6, 1), (0, 3), (0, 12), (3, 0), (1, 5), (5, 5), (4, 7)].map(|(row, token)| Target { row, token });
+        let (log_probs, entropies) = (wave(targets.len(), 2.1), wave(targets.len(), 0.9));
+        let run = |logits: usize| -> Result<_> {
+            let head = Head { device: &device, weights: &weights, hidden: &hidden, targets: &targets, logits };
+            let found = head.backward(&log_probs, Some(&entropies), true)?;
+            let of_weights = found.weights.map(|gradient| gradient.to_vec2::<f32>()).transpose()?;
+            Ok((head.forward()?, found.hidden.to_vec2::<f32>()?, of_weights.unwrap_or_default()))
+        };
+        let ((log_probs, entropies), of_hidden, of_weights) = run(LOGITS)?;
+        assert_eq!((log_probs.len(), entropies.len()), (targets.len(), rows));
+        for logits in [0, vocabulary, 3 * vocabulary + 1] {
+            let few = run(logits)?;
+            let pairs = [(&of_hidden, &few.1), (&of_weights, &few.2)];
+            let apart = pairs.into_iter().flat_map(|(a, b)| a.iter().flatten().zip(b.iter().flatten()));
+            assert!(apart.chain(log_probs.iter().zip(&few.0.0)).all(|(a, b)| (a - b).abs() < 1e-5), "{logits}");
+            assert!(entropies.iter().zip(&few.0.1).all(|(a, b)| (a - b).abs() < 1e-5), "{logits}");
+        }
+        Ok(())
     }
 }
