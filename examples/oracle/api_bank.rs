@@ -19,9 +19,13 @@ struct Row {
 }
 
 /// Returns, for each row of a file of lines, its id and what is different.
-pub(crate) fn check(text: &str) -> Result<Vec<(String, Result<(), String>)>, serde_json::Error> {
+pub fn check(text: &str) -> Result<Vec<(String, Result<(), String>)>, String> {
     let rows = text.lines().filter(|line| !line.trim().is_empty());
-    rows.map(|line| serde_json::from_str(line).map(|row: Row| (row.id.clone(), compare(row)))).collect()
+    rows.map(|line| {
+        let row: Row = serde_json::from_str(line).map_err(|error| error.to_string())?;
+        Ok((row.id.clone(), compare(row)))
+    })
+    .collect()
 }
 
 fn compare(row: Row) -> Result<(), String> {

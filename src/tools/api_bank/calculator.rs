@@ -136,7 +136,22 @@ mod tests {
 
     #[test]
     fn what_upstream_cannot_do_ends_in_its_exceptions() {
-        let texts = ["1+", "", "2**3", "((1+2)*3)", "5-(0)", "1/0", "12+", "()+1", "-15", "-5+3", "(1+2", "12**3", ")1+2(", "1.5+2"];
+        let texts = [
+            "1+",
+            "",
+            "2**3",
+            "((1+2)*3)",
+            "5-(0)",
+            "1/0",
+            "12+",
+            "()+1",
+            "-15",
+            "-5+3",
+            "(1+2",
+            "12**3",
+            ")1+2(",
+            "1.5+2",
+        ];
         assert_eq!(
             texts.map(|text| calculate(text).map_err(|error| error)),
             [

@@ -26,7 +26,8 @@ struct Documented {
 }
 
 static DESCRIPTIONS: LazyLock<IndexMap<String, Description>> = LazyLock::new(|| {
-    serde_json::from_str(include_str!("data/tools.json")).expect("the descriptions that are compiled in are well formed")
+    serde_json::from_str(include_str!("data/tools.json"))
+        .expect("the descriptions that are compiled in are well formed")
 });
 
 /// Returns the tools of levels 1 and 2 as a prompt lists them, in alphabetical order.
@@ -65,7 +66,10 @@ pub fn is_offline(name: &str) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use super::{super::input::{Kind, Need}, *};
+    use super::{
+        super::input::{Kind, Need},
+        *,
+    };
 
     #[test]
     fn every_tool_is_described_with_the_parameters_it_takes() {

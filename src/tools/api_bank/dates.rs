@@ -20,7 +20,8 @@ pub(super) enum Format {
 }
 
 const MONTH_AND_DAY: &str = r"(?P<month>1[0-2]|0[1-9]|[1-9])-(?P<day>3[01]|[12][0-9]|0[1-9]|[1-9]| [1-9])";
-const CLOCK: &str = r"[\s\x1c-\x1f]+(?P<hour>2[0-3]|[01][0-9]|[0-9]):(?P<minute>[0-5][0-9]|[0-9]):(?P<second>6[01]|[0-5][0-9]|[0-9])";
+const CLOCK: &str =
+    r"[\s\x1c-\x1f]+(?P<hour>2[0-3]|[01][0-9]|[0-9]):(?P<minute>[0-5][0-9]|[0-9]):(?P<second>6[01]|[0-5][0-9]|[0-9])";
 
 static PATTERNS: LazyLock<[Regex; 3]> = LazyLock::new(|| {
     [
@@ -150,7 +151,8 @@ mod tests {
     fn times_are_read_as_python_reads_them() {
         assert_eq!(time("2023-3-1 7:05:9"), Ok("2023-03-01 07:05:09".to_owned()));
         assert_eq!(time("2023-03- 1 \t07:05:09"), Ok("2023-03-01 07:05:09".to_owned()));
-        let refused = ["2023/03/01 07:00:00", "2023-03-01 07:00:00 ", "2023-02-29 07:00:00", "2023-03-01 07:00:61", "it's"];
+        let refused =
+            ["2023/03/01 07:00:00", "2023-03-01 07:00:00 ", "2023-02-29 07:00:00", "2023-03-01 07:00:61", "it's"];
         assert_eq!(
             refused.map(|text| time(text).unwrap_err()),
             [

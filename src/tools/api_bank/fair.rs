@@ -141,12 +141,7 @@ fn mismatch(verdict: &FairVerdict, gold: &Recorded) -> String {
 }
 
 /// Returns whether the text is right, or why it cannot be.
-fn judged(
-    completion: &str,
-    earlier: &[Recorded],
-    gold: &Recorded,
-    verdict: &mut FairVerdict,
-) -> Result<bool, String> {
+fn judged(completion: &str, earlier: &[Recorded], gold: &Recorded, verdict: &mut FairVerdict) -> Result<bool, String> {
     let calls = loose::calls(completion)?;
     let [call] = calls.as_slice() else {
         return Err(format!("one call is expected, found {}", calls.len()));
@@ -233,7 +228,10 @@ fn same_texts(left: &Call, right: &Call) -> bool {
     left.name == right.name
         && left.arguments.len() == right.arguments.len()
         && left.arguments.iter().all(|(name, value)| {
-            right.arguments.get(name).is_some_and(|other| python_equal(value, other) || text_of(value) == text_of(other))
+            right
+                .arguments
+                .get(name)
+                .is_some_and(|other| python_equal(value, other) || text_of(value) == text_of(other))
         })
 }
 
@@ -270,10 +268,8 @@ impl OldNames {
     }
 
     fn rename(&self, entries: &mut Map<String, Value>) {
-        *entries = std::mem::take(entries)
-            .into_iter()
-            .map(|(name, value)| (self.new_name(&name).to_owned(), value))
-            .collect();
+        *entries =
+            std::mem::take(entries).into_iter().map(|(name, value)| (self.new_name(&name).to_owned(), value)).collect();
     }
 }
 

@@ -56,9 +56,9 @@ pub fn read_call(text: &str) -> Option<Call> {
     }
     let mut arguments = Map::new();
     for captures in ARGUMENT.captures_iter(found.arguments) {
-        let pair = [(1, 2), (3, 4), (5, 6)].into_iter().find_map(|(name, value)| {
-            Some((captures.get(name)?.as_str(), captures.get(value)?.as_str()))
-        });
+        let pair = [(1, 2), (3, 4), (5, 6)]
+            .into_iter()
+            .find_map(|(name, value)| Some((captures.get(name)?.as_str(), captures.get(value)?.as_str())));
         if let Some((name, value)) = pair {
             arguments.insert(name.to_owned(), Value::from(value));
         }
@@ -78,7 +78,10 @@ mod tests {
 
     #[test]
     fn values_end_where_the_patterns_say() {
-        assert_eq!(arguments(r#"[f(a='it"s', b="x", c=[1, [2]], d=word more)]"#), Some(json!({"a": "it", "c": "[1, [2]]", "d": "word"})));
+        assert_eq!(
+            arguments(r#"[f(a='it"s', b="x", c=[1, [2]], d=word more)]"#),
+            Some(json!({"a": "it", "c": "[1, [2]]", "d": "word"}))
+        );
         assert_eq!(arguments("[f(a='', b='x')]"), Some(json!({"a": "', b="})));
         assert_eq!(arguments("[f(a = 'one', a='two')]"), Some(json!({"a": "two"})));
         assert_eq!(arguments("[f(a=2023-10-05)]"), Some(json!({"a": "2023"})));

@@ -45,6 +45,22 @@ pub(super) fn input_text<'a>(answer: &'a Answer, name: &str, method: &str) -> Re
     value.as_str().ok_or_else(|| Raised::Other(no_attribute(value, method)))
 }
 
+/// Makes sure that arguments are there, and are texts, in both results: most rules look everything up before they
+/// compare. Those in `upper` are the ones that a rule makes upper case.
+pub(super) fn demand(upper: &[&str], others: &[&str], ours: &Answer, gold: &Answer) -> Result<(), Raised> {
+    for name in upper.iter().chain(others) {
+        input(ours, name)?;
+        input(gold, name)?;
+    }
+    for (names, method) in [(upper, "upper"), (others, "strip")] {
+        for name in names {
+            input_text(ours, name, method)?;
+            input_text(gold, name, method)?;
+        }
+    }
+    Ok(())
+}
+
 /// Compares a part of two results.
 pub(super) fn same(name: &str, ours: &Answer, gold: &Answer) -> Result<bool, Raised> {
     Ok(python_equal(part(ours, name)?, part(gold, name)?))

@@ -49,10 +49,12 @@ static INDEX: LazyLock<Index> = LazyLock::new(|| {
 /// Returns the name of the tool that keywords find, if any word of theirs is known.
 pub(super) fn search(keywords: &str) -> Option<&'static str> {
     let wanted = weighed(counts(keywords), &INDEX.rarity);
-    let likeness = |entry: &Entry| wanted.iter().filter_map(|(word, weight)| Some(weight * entry.weights.get(word)?)).sum();
+    let likeness =
+        |entry: &Entry| wanted.iter().filter_map(|(word, weight)| Some(weight * entry.weights.get(word)?)).sum();
     let scored = INDEX.entries.iter().map(|entry| (likeness(entry), entry));
     // The first of equals, in alphabetical order.
-    let best = scored.fold((0.0, None), |best, (score, entry): (f64, _)| if score > best.0 { (score, Some(entry)) } else { best });
+    let best = scored
+        .fold((0.0, None), |best, (score, entry): (f64, _)| if score > best.0 { (score, Some(entry)) } else { best });
     best.1.map(|entry| entry.name.as_str())
 }
 
@@ -69,7 +71,9 @@ fn apart(name: &str) -> String {
 
 fn counts(text: &str) -> BTreeMap<String, f64> {
     static COMMON: LazyLock<BTreeSet<&str>> = LazyLock::new(|| {
-        "a an and api by e for from g given in includes is it my of on or s the this to up use used user with".split(' ').collect()
+        "a an and api by e for from g given in includes is it my of on or s the this to up use used user with"
+            .split(' ')
+            .collect()
     });
     let mut counts = BTreeMap::new();
     for word in text.to_lowercase().split(|letter: char| !letter.is_alphanumeric()) {

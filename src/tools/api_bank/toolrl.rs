@@ -75,7 +75,9 @@ mod tests {
     fn any_equal_call_is_right() {
         let call = r#"{"name": "f", "parameters": {"b": [1, "x"], "a": 1.0}}"#;
         assert!(right(&format!("<tool_call>\n{call}\n</tool_call>")));
-        assert!(right(&format!("<tool_call>\nnot JSON\n{{\"name\": \"g\", \"parameters\": {{}}}}\n{call}\n</tool_call>")));
+        assert!(right(&format!(
+            "<tool_call>\nnot JSON\n{{\"name\": \"g\", \"parameters\": {{}}}}\n{call}\n</tool_call>"
+        )));
         assert!(right(&format!("<tool_call>{{}}</tool_call>\n<tool_call>{call}")));
         assert!(right(&serde_json::to_string(call).unwrap()));
         assert!(right(r#"{"a": 1, "b": [true, "x"]}"#));

@@ -71,8 +71,7 @@ fn register_user(world: &mut World, input: &mut Input) -> Result<Value, String> 
         return Err("The username already exists.".to_owned());
     }
     // Upstream draws letters of both cases and digits, then lowers them: a letter is twice as likely as a digit.
-    let token = world
-        .draw(b"abcdefghijklmnopqrstuvwxyzabcdefghijklmnopqrstuvwxyz0123456789", TOKEN_LETTERS);
+    let token = world.draw(b"abcdefghijklmnopqrstuvwxyzabcdefghijklmnopqrstuvwxyz0123456789", TOKEN_LETTERS);
     let account = json!({ "password": input.value("password"), "token": token, "email": input.value("email") });
     world.accounts.insert(user.to_owned(), account);
     Ok(json!({ "token": token }))

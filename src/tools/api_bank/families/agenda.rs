@@ -6,9 +6,7 @@ use super::super::{
     dates::{Format, Moment},
     input::{Input, Parameter, Tool, text},
     python::{strip, text_of},
-    rules::{
-        Answer, Raised, assert_same_name, deletion, exact, same_input, same_outcome, similar_input,
-    },
+    rules::{Answer, Raised, assert_same_name, deletion, exact, same_input, same_outcome, similar_input},
     world::{World, field_is, find, key_by_count},
 };
 
@@ -155,8 +153,7 @@ fn modify_alarm(world: &mut World, input: &mut Input) -> Result<Value, String> {
     check_time(input, "to_time")?;
     let user = world.user_of(input.value("token"))?.to_owned();
     let from = input.value("from_time");
-    let key =
-        alarm_key(world, &user, from).ok_or_else(|| format!("You have no agenda at time : {}", text_of(from)))?;
+    let key = alarm_key(world, &user, from).ok_or_else(|| format!("You have no agenda at time : {}", text_of(from)))?;
     world.alarms.insert(key, alarm(&user, input.value("to_time")));
     Ok("success".into())
 }

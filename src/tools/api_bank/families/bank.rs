@@ -6,7 +6,7 @@ use super::super::{
     dates::{Format, Moment, lenient},
     input::{Input, Kind, Need, Tool, parameter, text},
     python::{no_attribute, strip},
-    rules::{Answer, Fold, Raised, exact, input_text, same_moment, same_outcome, same_text},
+    rules::{Answer, Fold, Raised, demand, exact, same_moment, same_outcome, same_text},
     world::{LIBRARY, World, field_is, key_by_count},
 };
 
@@ -90,7 +90,7 @@ fn query_stock(_: &mut World, input: &mut Input) -> Result<Value, String> {
 }
 
 fn stock_queried(ours: &mut Answer, gold: &mut Answer) -> Result<bool, Raised> {
-    input_text(ours, "date", "strip")?;
+    demand(&["stock_code"], &["date"], ours, gold)?;
     Ok(same_text("stock_code", Fold::Upper, ours, gold)?
         && same_moment("date", Format::Date, ours, gold)?
         && same_outcome(ours, gold)?)

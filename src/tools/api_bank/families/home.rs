@@ -6,7 +6,7 @@ use super::super::{
     dates::{Format, lenient},
     input::{Input, Kind, Need, Parameter, Tool, parameter, text},
     python::{contains, elements, no_attribute, not_indexed, repr, strip, type_name},
-    rules::{Answer, Fold, Raised, input_text, part, same, same_input, same_moment, same_outcome, same_text},
+    rules::{Answer, Fold, Raised, demand, input, part, same, same_input, same_moment, same_outcome, same_text},
     world::{World, field_is},
 };
 use crate::tools::equality::python_equal;
@@ -134,7 +134,11 @@ fn tidy_answer(answer: &mut Answer) -> Result<(), Raised> {
 }
 
 fn same_scene(ours: &mut Answer, gold: &mut Answer) -> Result<bool, Raised> {
-    input_text(ours, "name", "strip")?;
+    for name in ["name", "devices"] {
+        input(ours, name)?;
+        input(gold, name)?;
+    }
+    demand(&[], &["name"], ours, gold)?;
     tidy_answer(ours)?;
     tidy_answer(gold)?;
     Ok(same_text("name", Fold::Lower, ours, gold)? && same_input("devices", ours, gold)?)
@@ -184,11 +188,8 @@ fn cancel_timed_switch(world: &mut World, input: &mut Input) -> Result<Value, St
 }
 
 fn switched(ours: &mut Answer, gold: &mut Answer) -> Result<bool, Raised> {
-    // All arguments are looked up before any is compared.
-    for name in ["name", "time"] {
-        same_input(name, ours, gold)?;
-    }
     let same_state = same_input("on", ours, gold)?;
+    demand(&[], &["name", "time"], ours, gold)?;
     Ok(same_text("name", Fold::Lower, ours, gold)?
         && same_moment("time", Format::Time, ours, gold)?
         && same_state
@@ -196,7 +197,7 @@ fn switched(ours: &mut Answer, gold: &mut Answer) -> Result<bool, Raised> {
 }
 
 fn switch_cancelled(ours: &mut Answer, gold: &mut Answer) -> Result<bool, Raised> {
-    same_input("time", ours, gold)?;
+    demand(&[], &["name", "time"], ours, gold)?;
     Ok(same_text("name", Fold::Lower, ours, gold)?
         && same_moment("time", Format::Time, ours, gold)?
         && same_outcome(ours, gold)?)

@@ -6,7 +6,7 @@ use super::super::{
     dates::{Format, Moment, lenient},
     input::{Input, Kind, Need, Tool, parameter, text},
     python::{contains, elements, length, repr, strip, text_of},
-    rules::{Answer, Fold, Raised, input, part, same, same_moment, same_outcome, same_text},
+    rules::{Answer, Fold, Raised, demand, input, part, same, same_moment, same_outcome, same_text},
     world::{World, field, field_is},
 };
 use crate::tools::equality::python_equal;
@@ -46,11 +46,7 @@ pub(super) const TOOLS: &[Tool] = &[
     },
     Tool {
         name: "RecordHealthData",
-        parameters: &[
-            text("user_id"),
-            text("time"),
-            parameter("health_data", Kind::List, Need::Optional),
-        ],
+        parameters: &[text("user_id"), text("time"), parameter("health_data", Kind::List, Need::Optional)],
         named: true,
         run: Some(record_health_data),
         rule: health_recorded,
@@ -103,6 +99,7 @@ fn register(world: &mut World, input: &mut Input) -> Result<Value, String> {
 
 /// The id is random, so an output only has to be there where the recorded one is.
 fn registered(ours: &mut Answer, gold: &mut Answer) -> Result<bool, Raised> {
+    demand(&[], &["patient_name", "date", "doctor_name"], ours, gold)?;
     let same_call = same_text("patient_name", Fold::Blanks, ours, gold)?
         && same_moment("date", Format::Date, ours, gold)?
         && same_text("doctor_name", Fold::Blanks, ours, gold)?;
@@ -179,6 +176,7 @@ fn query(world: &mut World, input: &mut Input) -> Result<Value, String> {
 }
 
 fn queried(ours: &mut Answer, gold: &mut Answer) -> Result<bool, Raised> {
+    demand(&[], &["patient_name", "date"], ours, gold)?;
     Ok(same_text("patient_name", Fold::Blanks, ours, gold)?
         && same_moment("date", Format::Date, ours, gold)?
         && same_outcome(ours, gold)?)
@@ -245,6 +243,7 @@ fn record_health_data(world: &mut World, input: &mut Input) -> Result<Value, Str
 fn health_recorded(ours: &mut Answer, gold: &mut Answer) -> Result<bool, Raised> {
     input(ours, "health_data")?;
     input(gold, "health_data")?;
+    demand(&["user_id"], &["time"], ours, gold)?;
     Ok(same_text("user_id", Fold::Upper, ours, gold)?
         && same_moment("time", Format::Time, ours, gold)?
         && same_outcome(ours, gold)?)
@@ -276,6 +275,7 @@ fn query_health_data(world: &mut World, input: &mut Input) -> Result<Value, Stri
 }
 
 fn health_queried(ours: &mut Answer, gold: &mut Answer) -> Result<bool, Raised> {
+    demand(&["user_id"], &["start_time", "end_time"], ours, gold)?;
     let mut same_call = same_text("user_id", Fold::Upper, ours, gold)?;
     for name in ["start_time", "end_time"] {
         same_call &= same_moment(name, Format::Time, ours, gold)?;

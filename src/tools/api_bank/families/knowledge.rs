@@ -10,7 +10,7 @@ use super::super::{
     dates::day_of_year,
     input::{Input, Tool, text},
     python::strip,
-    rules::{Answer, Fold, Raised, exact, input_text, part, same_outcome, same_text},
+    rules::{Answer, Fold, Raised, demand, exact, input_text, part, same_outcome, same_text},
     world::{LIBRARY, TODAY, World},
 };
 
@@ -133,8 +133,7 @@ fn today_known(ours: &mut Answer, _: &mut Answer) -> Result<bool, Raised> {
 
 fn query_history_today(_: &mut World, input: &mut Input) -> Result<Value, String> {
     let day = day_of_year(input.text("date")?)?;
-    let events =
-        LIBRARY.history.get(&day).and_then(Value::as_array).ok_or("The date is not in the database.")?;
+    let events = LIBRARY.history.get(&day).and_then(Value::as_array).ok_or("The date is not in the database.")?;
     let line = |event: &Value| {
         let of = |name: &str| strip(event.get(name).and_then(Value::as_str).unwrap_or_default()).to_owned();
         format!("Title: {}, Date: {}, Description: {}", of("Title"), of("Date"), of("Description"))
@@ -168,6 +167,7 @@ fn send_email(_: &mut World, input: &mut Input) -> Result<Value, String> {
 }
 
 fn email_sent(ours: &mut Answer, gold: &mut Answer) -> Result<bool, Raised> {
+    demand(&[], &["receiver", "subject", "content"], ours, gold)?;
     Ok(same_text("receiver", Fold::Lower, ours, gold)?
         && same_text("subject", Fold::Blanks, ours, gold)?
         && same_text("content", Fold::Blanks, ours, gold)?

@@ -6,9 +6,7 @@ use super::super::{
     dates::{Format, Moment},
     input::{Input, Kind, Need, Parameter, Tool, parameter, text},
     python::{strip, text_of},
-    rules::{
-        Answer, Raised, assert_same_name, deletion, drop_input, exact, same_input, same_outcome, similar_input,
-    },
+    rules::{Answer, Raised, assert_same_name, deletion, drop_input, exact, same_input, same_outcome, similar_input},
     world::{World, field_is, find, key_above},
 };
 
@@ -48,9 +46,7 @@ fn meeting_alike(ours: &mut Answer, gold: &mut Answer) -> Result<bool, Raised> {
 }
 
 fn reminder_alike(ours: &mut Answer, gold: &mut Answer) -> Result<bool, Raised> {
-    Ok(similar_input("content", true, ours, gold)?
-        && same_input("time", ours, gold)?
-        && same_outcome(ours, gold)?)
+    Ok(similar_input("content", true, ours, gold)? && same_input("time", ours, gold)? && same_outcome(ours, gold)?)
 }
 
 fn reminder_asserted(ours: &mut Answer, gold: &mut Answer) -> Result<bool, Raised> {
