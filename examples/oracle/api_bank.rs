@@ -29,8 +29,7 @@ pub fn check(text: &str) -> Result<Vec<(String, Result<(), String>)>, String> {
 }
 
 fn compare(row: Row) -> Result<(), String> {
-    let gold =
-        Recorded { name: row.api_name, arguments: row.gold_params.unwrap_or_default(), result: row.gold_result };
+    let gold = Recorded { name: row.api_name, arguments: row.gold_params.unwrap_or_default(), result: row.gold_result };
     let verdict = official(&row.model_output, &gold);
     if row.correct != Some(verdict.correct) {
         return Err(format!("correct: expected {:?}, found {} ({:?})", row.correct, verdict.correct, verdict.reason));
