@@ -18,8 +18,14 @@ struct Row {
     reason: Option<String>,
 }
 
+/// The id of a row, and why it does not match if it does not.
+type Checked = (String, Result<(), String>);
+
 /// Returns, for each row of a file of lines, its id and what is different.
-pub fn check(text: &str) -> Result<Vec<(String, Result<(), String>)>, String> {
+///
+/// # Errors
+/// What is wrong with the file itself, in words.
+pub fn check(text: &str) -> Result<Vec<Checked>, String> {
     let rows = text.lines().filter(|line| !line.trim().is_empty());
     rows.map(|line| {
         let row: Row = serde_json::from_str(line).map_err(|error| error.to_string())?;

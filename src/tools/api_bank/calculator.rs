@@ -153,7 +153,7 @@ mod tests {
             "1.5+2",
         ];
         assert_eq!(
-            texts.map(|text| calculate(text).map_err(|error| error)),
+            texts.map(calculate),
             [
                 Err("invalid formula".to_owned()),
                 Err("invalid formula".to_owned()),

@@ -260,10 +260,7 @@ impl OldNames {
         Self(unknown.into_iter().cloned().zip(missing).collect())
     }
 
-    fn new_name<'a>(&self, name: &'a str) -> &'a str
-    where
-        'static: 'a,
-    {
+    fn new_name<'a>(&self, name: &'a str) -> &'a str {
         self.0.iter().find(|(old, _)| old == name).map_or(name, |(_, new)| *new)
     }
 

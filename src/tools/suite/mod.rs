@@ -29,7 +29,6 @@ pub use world::World;
 
 /// What calls begin with.
 #[derive(Clone, Debug, PartialEq)]
-#[expect(clippy::large_enum_variant, reason = "one at a time, on the stack")]
 pub enum Start {
     /// A household: results and states are compared.
     World(World),
