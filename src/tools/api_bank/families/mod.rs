@@ -1,7 +1,7 @@
 //! The tools of levels 1 and 2, one file a family: what each does to the world, and its own rule of what is right.
 //!
-//! Written from the descriptions of the tools and the results recorded in the dialogues; the wording of exceptions is
-//! upstream's, since it is compared. Source: AlibabaResearch/DAMO-ConvAI, api-bank.
+//! What a tool looks up, in which order, and the words of its exceptions are upstream's, since results are compared; the
+//! code is this project's. Source: AlibabaResearch/DAMO-ConvAI, api-bank/apis.
 
 mod account;
 mod agenda;
