@@ -24,11 +24,11 @@ type Checked = (String, Result<(), String>);
 /// Returns, for each row of a file of lines, its id and what is different.
 ///
 /// # Errors
-/// What is wrong with the file itself, in words.
-pub fn check(text: &str) -> Result<Vec<Checked>, String> {
+/// What is wrong with the file itself.
+pub fn check(text: &str) -> anyhow::Result<Vec<Checked>> {
     let rows = text.lines().filter(|line| !line.trim().is_empty());
     rows.map(|line| {
-        let row: Row = serde_json::from_str(line).map_err(|error| error.to_string())?;
+        let row: Row = serde_json::from_str(line)?;
         Ok((row.id.clone(), compare(row)))
     })
     .collect()

@@ -20,7 +20,7 @@ fn main() -> io::Result<ExitCode> {
     };
     let text = fs_err::read_to_string(file)?;
     let results = match kind.as_str() {
-        "api-bank" => api_bank::check(&text),
+        "api-bank" => api_bank::check(&text).map_err(|error| error.to_string()),
         "grpo" => grpo::check(&text),
         other => {
             writeln!(talk, "unknown kind `{other}`, expected one of: api-bank, grpo")?;
