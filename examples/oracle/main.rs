@@ -3,6 +3,7 @@
 //! The last line of standard output is one JSON object: `{"kind", "matched", "total", "mismatches": [ids]}`. The exit
 //! code is 0 if everything matched, 1 if not, 2 for a wrong call.
 
+mod api_bank;
 mod grpo;
 
 use std::{
@@ -14,14 +15,15 @@ fn main() -> io::Result<ExitCode> {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     let (mut out, mut talk) = (io::stdout().lock(), io::stderr().lock());
     let [kind, file] = arguments.as_slice() else {
-        writeln!(talk, "usage: oracle KIND FILE, with KIND one of: grpo")?;
+        writeln!(talk, "usage: oracle KIND FILE, with KIND one of: api-bank, grpo")?;
         return Ok(ExitCode::from(2));
     };
     let text = fs_err::read_to_string(file)?;
     let results = match kind.as_str() {
+        "api-bank" => api_bank::check(&text).map_err(|error| error.to_string()),
         "grpo" => grpo::check(&text),
         other => {
-            writeln!(talk, "unknown kind `{other}`, expected one of: grpo")?;
+            writeln!(talk, "unknown kind `{other}`, expected one of: api-bank, grpo")?;
             return Ok(ExitCode::from(2));
         }
     };

@@ -4,6 +4,7 @@
 //! The walk: fetch → read (one reader a format) → filter → drop duplicates → split by the hash of the id → drop from
 //! training what evaluation asks too → limit. Every row is accounted for in the report.
 
+mod api_bank;
 mod bfcl;
 mod concrete;
 mod format;
@@ -20,7 +21,7 @@ use self::{format::Format, rows::BadRow};
 use crate::{
     stage::{Source, StageCtx, StageError},
     table::ReportRow,
-    tools::{Sample, Style, answer_text, judge},
+    tools::{Sample, Style, answer_text, api_bank::Mode, judge, suite::Suite},
 };
 
 #[derive(Deserialize)]
@@ -134,6 +135,8 @@ fn gather(context: &mut StageCtx, parameters: &Parameters) -> Result<Gathered, S
         Format::Bfcl => bfcl::read(&files, &parameters.categories)?,
         Format::Toolrl => toolrl::read(&files, &parameters.categories),
         Format::Jsonl => jsonl::read(&files, &parameters.categories),
+        Format::ApiBank(Mode::Toolrl) => api_bank::read_toolrl(&files, &parameters.categories),
+        Format::ApiBank(mode) => api_bank::read(&files, mode, &parameters.categories),
     };
     if gathered.samples.is_empty() && gathered.bad.is_empty() {
         let what = format!("holds no row of the categories {:?}", parameters.categories);
@@ -169,7 +172,7 @@ fn judge_gold(context: &mut StageCtx, samples: &mut Vec<Sample>, rejected: Rejec
     let mut count = 0;
     samples.retain(|sample| {
         let stranger = sample.gold.iter().find(|call| sample.tools.iter().all(|tool| tool.name != call.name));
-        let judged = judge(sample, &answer_text(&sample.gold, Style::Json));
+        let judged = judge(sample, &answer_text(&sample.gold, gold_style(sample)));
         if judged.correct && stranger.is_none() {
             return true;
         }
@@ -184,6 +187,17 @@ fn judge_gold(context: &mut StageCtx, samples: &mut Vec<Sample>, rejected: Rejec
         rejected == RejectedGold::Keep
     });
     report.count("gold-rejected", count);
+}
+
+/// Returns the style in which a gold answer is judged: one that the sample's rules read.
+fn gold_style(sample: &Sample) -> Style {
+    let suite = sample.environment.as_ref().and_then(|environment| Suite::named(&environment.suite).ok());
+    let mode = || sample.environment.as_ref().and_then(|environment| environment.state.get("mode")?.as_str());
+    match suite {
+        Some(Suite::ApiBank) if mode() == Some("toolrl") => Style::Toolrl,
+        Some(Suite::ApiBank) => Style::Python,
+        Some(Suite::Household) | None => Style::Json,
+    }
 }
 
 /// Returns the characters of all messages.

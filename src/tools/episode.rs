@@ -141,7 +141,11 @@ fn said(result: &Result<Value, String>) -> Message {
 /// Returns the world that a sample's calls run in, if it is one of a suite built in and calls leave a state there.
 pub fn toolbox(sample: &Sample) -> Option<suite::World> {
     let environment = sample.environment.as_ref()?;
-    suite::Suite::named(&environment.suite).ok()?.world(&environment.state).ok()
+    match suite::Suite::named(&environment.suite).ok()?.start(&environment.state).ok()? {
+        suite::Start::World(world) => Some(world),
+        // A recorded call is judged alone.
+        suite::Start::Case(_) => None,
+    }
 }
 
 /// Returns what the gold calls of a sample come to in the world that [`toolbox`] gives.

@@ -3,10 +3,10 @@
 use serde_json::Value;
 
 use super::{
-    Call, Sample,
+    Call, Sample, Style, answer_text, api_bank,
     equality::{python_equal, same_multiset},
     parse::MAX_CALLS,
-    suite::{Suite, World},
+    suite::{Start, Suite, World},
 };
 
 /// The largest arguments of one call that are run, in bytes of JSON.
@@ -47,9 +47,10 @@ pub fn judge(calls: &[Call], sample: &Sample) -> Executed {
     if calls.len() > MAX_CALLS {
         return Executed::impossible(format!("{} calls are more than the limit of {MAX_CALLS}", calls.len()));
     }
-    let world = Suite::named(&environment.suite).and_then(|suite| suite.world(&environment.state));
-    let mut world = match world {
-        Ok(world) => world,
+    let start = Suite::named(&environment.suite).and_then(|suite| suite.start(&environment.state));
+    let mut world = match start {
+        Ok(Start::World(world)) => world,
+        Ok(Start::Case(case)) => return case.judge(&answer_text(calls, Style::Python)).executed,
         Err(error) => {
             let source = std::error::Error::source(&error).map_or(String::new(), |source| format!(": {source}"));
             return Executed::impossible(format!("{error}{source}"));
@@ -71,6 +72,19 @@ pub fn judge(calls: &[Call], sample: &Sample) -> Executed {
         (false, false) => Some("results and state differ from those of the gold calls".to_owned()),
     });
     Executed { executed, results_equal, state_equal, error }
+}
+
+/// Judges a text as the answer to a sample of a suite that reads calls and judges them by rules of its own; `None` where
+/// the sample has no such suite, or a state that is none of it.
+pub fn judge_by_rule(completion: &str, sample: &Sample) -> Option<api_bank::Ruled> {
+    let environment = sample.environment.as_ref()?;
+    match Suite::named(&environment.suite).ok()? {
+        Suite::Household => None,
+        suite @ Suite::ApiBank => match suite.start(&environment.state).ok()? {
+            Start::Case(case) => Some(case.judge(completion)),
+            Start::World(_) => None,
+        },
+    }
 }
 
 /// Runs calls until one fails; returns the results so far and the failure.

@@ -1,7 +1,7 @@
 //! Everything that can be said about one completion: parsed, matched, executed, correct.
 
 use super::{
-    Sample,
+    Sample, api_bank,
     execution::{self, Executed},
     matching,
     parse::{self, ParsedOutput},
@@ -18,7 +18,8 @@ pub struct Judgement {
     pub matched: bool,
     /// What came of running them; all false where the sample has no environment or no calls could be read.
     pub execution: Executed,
-    /// Matched, and where the sample has an environment also executed with the gold's results and state.
+    /// Matched, and where the sample has an environment also executed with the gold's results and state. In a suite with
+    /// rules of its own, what these say.
     pub correct: bool,
     /// The first thing that is wrong.
     pub error: Option<String>,
@@ -27,6 +28,11 @@ pub struct Judgement {
 /// Judges a model's text as an answer to a sample.
 pub fn judge(sample: &Sample, completion: &str) -> Judgement {
     let output = parse::calls(completion);
+    if let Some(api_bank::Ruled { parsed, executed }) = execution::judge_by_rule(completion, sample) {
+        let matched = matching::matches_output(&output, &sample.answer, &sample.tools).matched;
+        let (correct, error) = (executed.right(), executed.error.clone());
+        return Judgement { output, parsed, matched, execution: executed, correct, error };
+    }
     let verdict = matching::matches_output(&output, &sample.answer, &sample.tools);
     let no_call_is_right = sample.answer.is_empty();
     let parsed = output.calls.is_ok() || no_call_is_right;

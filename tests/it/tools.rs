@@ -1,5 +1,6 @@
 //! The tools and prompt rooms: parsing, matching, rewarding, executing, generating, rendering.
 
+mod api_bank;
 mod episode;
 mod execution;
 mod generate;

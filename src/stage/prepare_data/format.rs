@@ -3,7 +3,10 @@
 use serde_json::Value;
 
 use super::rows;
-use crate::stage::{Fetched, StageCtx, StageError};
+use crate::{
+    stage::{Fetched, StageCtx, StageError},
+    tools::api_bank::Mode,
+};
 
 /// A file of the source.
 pub(super) struct File {
@@ -22,16 +25,28 @@ pub(super) enum Format {
     Toolrl,
     /// Our own.
     Jsonl,
+    /// API-Bank's dialogues, or ToolRL's questions made of them, and by whose rules calls are judged.
+    ApiBank(Mode),
 }
 
 impl Format {
-    const ALL: [Self; 3] = [Self::Bfcl, Self::Toolrl, Self::Jsonl];
+    const ALL: [Self; 6] = [
+        Self::Bfcl,
+        Self::Toolrl,
+        Self::Jsonl,
+        Self::ApiBank(Mode::Fair),
+        Self::ApiBank(Mode::Official),
+        Self::ApiBank(Mode::Toolrl),
+    ];
 
     pub(super) fn name(self) -> &'static str {
         match self {
             Self::Bfcl => "bfcl",
             Self::Toolrl => "toolrl",
             Self::Jsonl => "jsonl",
+            Self::ApiBank(Mode::Fair) => "api-bank",
+            Self::ApiBank(Mode::Official) => "api-bank-official",
+            Self::ApiBank(Mode::Toolrl) => "api-bank-toolrl",
         }
     }
 
@@ -41,7 +56,8 @@ impl Format {
             return Ok(format);
         }
         if name != "auto" {
-            let reason = format!("`{name}` is no format: expected `auto`, `bfcl`, `toolrl` or `jsonl`");
+            let names = Self::ALL.map(|format| format!("`{}`", format.name())).join(", ");
+            let reason = format!("`{name}` is no format: expected `auto` or one of {names}");
             return Err(StageError::parameter("format", reason));
         }
         if files.iter().any(|file| super::bfcl::category(&file.name).is_some()) {
@@ -59,11 +75,13 @@ impl Format {
             Ok(Self::Toolrl)
         } else if has(&["id", "tools"]) {
             Ok(Self::Jsonl)
+        } else if has(&["role", "text"]) {
+            Ok(Self::ApiBank(Mode::Fair))
         } else {
             Err(StageError::data(
                 "source",
                 "its format is not recognised by file names or first row",
-                "set `format` to `bfcl`, `toolrl` or `jsonl`",
+                "set `format` to `bfcl`, `toolrl`, `jsonl` or `api-bank`",
             ))
         }
     }

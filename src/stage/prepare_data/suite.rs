@@ -18,7 +18,12 @@ const DEFAULT_COUNT: usize = 200;
 pub(super) fn read(query: &str, categories: &[String]) -> Result<Gathered, StageError> {
     let wrong = |reason: String| StageError::parameter("source", format!("`suite:{query}`: {reason}"));
     let (name, options) = query.split_once('?').unwrap_or((query, ""));
-    let Suite::Household = Suite::named(name).map_err(|error| wrong(error.to_string()))?;
+    match Suite::named(name).map_err(|error| wrong(error.to_string()))? {
+        Suite::Household => {}
+        Suite::ApiBank => {
+            return Err(wrong("its questions are in its dialogues: point `source` at their folder".to_owned()));
+        }
+    }
     let (mut count, mut seed, mut others) = (DEFAULT_COUNT, 0, Map::new());
     for option in options.split('&').filter(|option| !option.is_empty()) {
         let (key, value) =

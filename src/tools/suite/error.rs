@@ -89,7 +89,7 @@ fn hint(suggestion: Option<&str>) -> String {
 #[non_exhaustive]
 pub enum SuiteError {
     /// There is no such suite.
-    #[error("there is no suite `{name}`; known: `household`")]
+    #[error("there is no suite `{name}`; known: `household`, `api-bank`")]
     UnknownSuite {
         /// The name asked for.
         name: String,

@@ -1,8 +1,9 @@
 //! Executable APIs: what calls do in a small world, and questions whose right calls are known.
 //!
-//! One suite so far, `household`: a calendar, files, a bank, units and sums, 20 APIs. Everything is a function of the
+//! Two suites. `household`, here: a calendar, files, a bank, units and sums, 20 APIs. Everything is a function of the
 //! state and the call: no clock (today is part of the state), no randomness, no file. Results and states are JSON and
-//! do not depend on the order of independent calls.
+//! do not depend on the order of independent calls. `api-bank`, in [`super::api_bank`]: calls of recorded dialogues,
+//! judged by rules of its own.
 
 mod api;
 mod arguments;
@@ -17,23 +18,36 @@ mod pools;
 mod units;
 mod world;
 
-use super::ToolSpec;
+use serde::Deserialize;
+
+use super::{ToolSpec, api_bank};
 pub use api::{Domain, Level};
 pub use calendar::Day;
 pub use error::{ApiError, SuiteError};
 pub use generate::{GenerateError, GenerateOptions, generate};
 pub use world::World;
 
+/// What calls begin with.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Start {
+    /// A household: results and states are compared.
+    World(World),
+    /// A recorded call: its tool's own rule compares.
+    Case(api_bank::Case),
+}
+
 /// A set of APIs over one kind of world.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Suite {
     /// A calendar, files, a bank, units and sums.
     Household,
+    /// API-Bank's tools of levels 1 and 2.
+    ApiBank,
 }
 
 impl Suite {
     /// Every suite.
-    pub const ALL: [Self; 1] = [Self::Household];
+    pub const ALL: [Self; 2] = [Self::Household, Self::ApiBank];
 
     /// Returns the suite called `name`.
     ///
@@ -50,6 +64,7 @@ impl Suite {
     pub fn name(self) -> &'static str {
         match self {
             Self::Household => "household",
+            Self::ApiBank => "api-bank",
         }
     }
 
@@ -58,16 +73,24 @@ impl Suite {
         self.tools_at(Level::Full)
     }
 
-    /// Returns the tools as they are documented at a level of difficulty.
+    /// Returns the tools as they are documented at a level of difficulty; API-Bank's have one documentation.
     pub fn tools_at(self, level: Level) -> Vec<ToolSpec> {
-        api::ALL.iter().map(|api| api.spec(level)).collect()
+        match self {
+            Self::Household => api::ALL.iter().map(|api| api.spec(level)).collect(),
+            Self::ApiBank => api_bank::tools(),
+        }
     }
 
-    /// Returns the world that `state` describes.
+    /// Returns the question that `state` describes.
     ///
     /// # Errors
     /// When the state is not one of this suite's.
-    pub fn world(self, state: &serde_json::Value) -> Result<World, SuiteError> {
-        World::from_state(state)
+    pub fn start(self, state: &serde_json::Value) -> Result<Start, SuiteError> {
+        match self {
+            Self::Household => World::from_state(state).map(Start::World),
+            Self::ApiBank => api_bank::Case::deserialize(state)
+                .map(Start::Case)
+                .map_err(|source| SuiteError::State { suite: self.name(), source }),
+        }
     }
 }

@@ -7,7 +7,7 @@ use toolexpander::{
     base::Digest,
     stage::samples,
     table::{ReportRow, SampleRow},
-    tools::{Sample, answer_text, parse, render::Style},
+    tools::{Sample, answer_text, judge, parse, render::Style},
 };
 
 use super::harness::{Outcome, StageRun};
@@ -256,7 +256,7 @@ fn mistaken_parameters_are_errors() {
     insta::assert_snapshot!(bfcl().param("member", "BFCL_v4_simple.json").fails(), @"path:bfcl: does not hold `BFCL_v4_simple.json`; it holds, among others: BFCL_v4_live_simple.json, BFCL_v4_multiple.json, BFCL_v4_simple_java.json, BFCL_v4_parallel.json, BFCL_v4_simple_python.json");
     insta::assert_snapshot!(bfcl().param("max-question-chars", 1).fails(), @"source: no sample is left (61 read, 2 other-categories, 0 bad-rows, 59 too-long, 0 gold-rejected, 0 duplicates, 0 leaks, 0 over-limit, 0 train, 0 eval); loosen `categories`, `max-question-chars` or `max-tools-chars`");
     insta::assert_snapshot!(prepare(Folder::new(&[("readme.md", "")]).path()).fails(), @"path:data: holds no `.json` or `.jsonl` file; point `source` or `member` at the folder with the data");
-    insta::assert_snapshot!(prepare(Folder::new(&[("a.jsonl", r#"{"text":"hello"}"#)]).path()).fails(), @"source: its format is not recognised by file names or first row; set `format` to `bfcl`, `toolrl` or `jsonl`");
+    insta::assert_snapshot!(prepare(Folder::new(&[("a.jsonl", r#"{"text":"hello"}"#)]).path()).fails(), @"source: its format is not recognised by file names or first row; set `format` to `bfcl`, `toolrl`, `jsonl` or `api-bank`");
 }
 
 /// If one of these digests changes, bump `revision` in stages/prepare-data/stage.toml.
@@ -317,4 +317,70 @@ fn files_beside_bfcls_questions_are_not_read() {
     let folder = Folder::new(&[("BFCL_v4_irrelevance.json", &question), ("docs/api.json", "{\"name\": \"cd\"}")]);
     let outcome = prepare(folder.path()).run().unwrap();
     assert_eq!(report(&outcome)["read"], 5.0);
+}
+
+fn dialogues() -> Utf8PathBuf {
+    Utf8PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/api_bank/dialogues")
+}
+
+#[test]
+fn api_bank_dialogues_become_one_executable_sample_a_call() {
+    let outcome = prepare(dialogues()).run().unwrap();
+    let counts = report(&outcome);
+    assert_eq!((counts["read"], counts["bad-rows"], counts["gold-rejected"]), (14.0, 0.0, 0.0), "{counts:?}");
+    let samples = all(&outcome);
+    let meeting = find(&samples, "AddMeeting-level-1-1-13");
+    let names: Vec<&str> = meeting.tools.iter().map(|tool| tool.name.as_str()).collect();
+    assert_eq!((meeting.category.as_str(), names), ("level-1", vec!["AddMeeting", "GetUserToken"]));
+    let last: Vec<String> =
+        meeting.messages.iter().rev().take(4).map(|message| format!("{}: {}", message.role, message.content)).collect();
+    insta::assert_snapshot!(last.join("\n"), @r#"
+    user: It is the year 2023. Make the one call that comes next.
+    assistant: Okay, I have your token now.
+    tool: {"token": "a9s8d7f6g5h4j3k2l1"}
+    assistant: [GetUserToken(username="JohnDoe", password="pass123")]
+    "#);
+    let text = answer_text(&meeting.gold, Style::Python);
+    insta::assert_snapshot!(text, @r#"[AddMeeting(token="a9s8d7f6g5h4j3k2l1", meeting_topic="project updates", start_time="2022-12-15 14:00:00", end_time="2022-12-15 16:00:00", location="conference room", attendees=["John Smith", "Jane Doe", "Adam Lee"])]"#);
+    assert!(judge(meeting, &text).correct);
+    assert!(!judge(meeting, &text.replace("16:00", "17:00")).correct);
+    // Level 2 lists what was found so far, and the year is said to who spoke last.
+    let tools = |id: &str| find(&samples, id).tools.iter().map(|tool| tool.name.clone()).collect::<Vec<_>>();
+    assert_eq!(tools("BookHotel-level-3-1-2"), ["ToolSearcher"]);
+    assert_eq!(tools("BookHotel-level-3-1-4"), ["BookHotel", "ToolSearcher"]);
+    assert_eq!(find(&samples, "BookHotel-level-3-1-4").category, "level-2");
+}
+
+#[test]
+fn api_bank_can_be_judged_as_others_judge_it() {
+    let official = prepare(dialogues()).param("format", "api-bank-official").run().unwrap();
+    let counts = report(&official);
+    assert_eq!((counts["read"], counts["gold-rejected"]), (14.0, 9.0), "{counts:?}");
+    let toolrl = prepare(fixture("rlla")).param("member", "api_bank_L3.jsonl").param("format", "api-bank-toolrl");
+    let samples = all(&toolrl.run().unwrap());
+    assert!(samples.iter().all(|sample| sample.category == "level-3"));
+    let text = answer_text(&samples[0].gold, Style::Toolrl);
+    let judged = judge(&samples[0], &text);
+    assert!(judged.correct, "{:?}", judged.error);
+    assert!(
+        judge(
+            &samples[0],
+            &format!(
+                "<tool_call>\n{{\"name\": \"f\", \"parameters\": {{}}}}\n{}",
+                text.split_once("<tool_call>\n").unwrap().1
+            )
+        )
+        .correct
+    );
+    assert!(!judge(&samples[0], &answer_text(&samples[0].gold, Style::Python)).correct);
+}
+
+#[test]
+fn dialogues_with_strange_turns_are_named() {
+    let folder = Folder::new(&[(
+        "a.jsonl",
+        "{\"role\": \"User\", \"text\": \"hi\"}\n{\"role\": \"Robot\", \"text\": \"hi\"}\n",
+    )]);
+    let error = prepare(folder.path()).fails();
+    assert!(error.contains("a.jsonl:2") && error.contains("`role` is `Robot`"), "{error}");
 }

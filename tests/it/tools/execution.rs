@@ -109,7 +109,7 @@ fn states_survive_and_strangers_are_refused() {
     stranger["garden"] = json!({});
     assert!(World::from_state(&stranger).is_err());
     assert!(World::from_state(&json!([])).is_err());
-    assert_eq!(Suite::named("zoo").unwrap_err().to_string(), "there is no suite `zoo`; known: `household`");
+    assert_eq!(Suite::named("zoo").unwrap_err().to_string(), "there is no suite `zoo`; known: `household`, `api-bank`");
 }
 
 fn sample(gold: Vec<Call>) -> Sample {
