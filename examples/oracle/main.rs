@@ -4,6 +4,7 @@
 //! code is 0 if everything matched, 1 if not, 2 for a wrong call.
 
 mod grpo;
+mod toolrl_reward;
 
 use std::{
     io::{self, Write},
@@ -20,6 +21,7 @@ fn main() -> io::Result<ExitCode> {
     let text = fs_err::read_to_string(file)?;
     let results = match kind.as_str() {
         "grpo" => grpo::check(&text),
+        "toolrl-reward" => toolrl_reward::check(&text),
         other => {
             writeln!(talk, "unknown kind `{other}`, expected one of: grpo")?;
             return Ok(ExitCode::from(2));
