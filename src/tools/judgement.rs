@@ -22,6 +22,8 @@ pub struct Judgement {
     pub correct: bool,
     /// The first thing that is wrong.
     pub error: Option<String>,
+    /// The first thing that is wrong, as a short, stable name to count by.
+    pub error_type: Option<&'static str>,
 }
 
 /// Judges a model's text as an answer to a sample.
@@ -37,6 +39,10 @@ pub fn judge(sample: &Sample, completion: &str) -> Judgement {
         Err(_) => Executed::default(),
     };
     let correct = verdict.matched && (sample.environment.is_none() || execution.right());
-    let error = if correct { None } else { verdict.reason.or_else(|| execution.error.clone()) };
-    Judgement { output, parsed, matched: verdict.matched, execution, correct, error }
+    let (error, error_type) = match (correct, verdict.matched) {
+        (true, _) => (None, None),
+        (false, true) => (execution.error.clone(), execution.error_type()),
+        (false, false) => (verdict.reason, verdict.error_type),
+    };
+    Judgement { output, parsed, matched: verdict.matched, execution, correct, error, error_type }
 }

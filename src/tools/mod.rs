@@ -4,6 +4,7 @@
 //! Stages turn table rows into [`Sample`]s and judge completions with [`judge`] and [`reward::score`].
 
 mod call;
+pub mod contamination;
 pub mod equality;
 pub mod execution;
 pub mod grammar;

@@ -14,6 +14,7 @@ use crate::{
         training::{
             answers::Answers,
             constrain::Constrain,
+            latency::Latency,
             pace::Pace,
             policy::{Policy, Served},
             prompts::{Question, Room, questions},
@@ -162,9 +163,11 @@ impl Order {
         let generation = Generation::new(model, &requests, &self.sampling, self.seed, BATCH).map_err(failed())?;
         let grammars: Vec<Option<String>> = missing.iter().map(|request| self.grammars[*request].clone()).collect();
         let mut generation = generation.held_to(&grammars).map_err(failed())?;
-        let (mut pace, mut told) = (Pace::new(), 0);
+        let (mut pace, mut told, mut tokens) = (Pace::new(), 0, 0);
+        let latency = Latency::new();
         while let Some(step) = generation.step().map_err(failed())? {
             let brought = !step.ended.is_empty();
+            tokens = step.progress.tokens;
             for (request, completions) in step.ended {
                 let group: Vec<Answer> = completions.iter().map(Answer::from).collect();
                 sink(context, missing[request], &group);
@@ -181,6 +184,7 @@ impl Order {
                 pace.keep(|| answers.save(context))?;
             }
         }
+        latency.tell(context, tokens);
         Ok(())
     }
 
@@ -208,14 +212,15 @@ impl Order {
             wanted.len(),
             self.unit
         ));
-        let mut pace = Pace::new();
+        let (mut pace, mut latency, before) = (Pace::new(), Latency::new(), done.tokens);
         let asked = ask(&served.backend, &self.sampling, self.seed, &served.tokenizer, &wanted, |heard| {
             let (place, answer) = match heard {
                 Heard::Note(note) => {
                     context.log(note);
                     return Ok(());
                 }
-                Heard::Answer { wanted, answer, model, fingerprint } => {
+                Heard::Answer { wanted, answer, seconds, model, fingerprint } => {
+                    latency.note(seconds);
                     answers.about.models.extend(model);
                     answers.about.fingerprints.extend(fingerprint);
                     (wanted, answer)
@@ -235,6 +240,7 @@ impl Order {
             answers.save(context).ok();
         }
         asked?;
+        latency.tell(context, done.tokens - before);
         for (fact, names) in [(MODEL_FACT, &answers.about.models), (FINGERPRINT_FACT, &answers.about.fingerprints)] {
             if !names.is_empty() {
                 context.fact(fact, names.iter().map(String::as_str).collect::<Vec<_>>().join(", "));

@@ -5,6 +5,7 @@ mod answers;
 pub(super) mod checkpoint;
 pub(super) mod completions;
 pub(super) mod constrain;
+mod latency;
 pub(super) mod learner;
 pub(super) mod memory;
 pub(super) mod order;
