@@ -1,8 +1,8 @@
 //! `evaluate`: a model's answers, judged.
 //!
-//! The half that needs no model is [`score_completion`]: the same judgement that rewards are made of, and
-//! [`breakdown`](super::breakdown::breakdown), which says what the scores come to. How long answers take is told as metrics and in the log, and is
-//! in no output: the same question to the same model gives the same bytes.
+//! The half that needs no model is [`score_completion`]: the same judgement that rewards are made of, and [`breakdown()`],
+//! which says what the scores come to. How long answers take is told as metrics and in the log, and is in no output: the
+//! same question to the same model gives the same bytes.
 
 mod score;
 
@@ -28,7 +28,7 @@ fn evaluate(context: &mut StageCtx) -> Result<(), StageError> {
         let reason = "at temperature 0 all answers are the same: set `temperature`, or leave `attempts` out";
         return Err(StageError::parameter("attempts", reason));
     }
-    let order = Order::read(context, attempts, seed, if attempts == 1 { "samples" } else { "attempts" })?;
+    let order = Order::read(context, attempts, seed, if attempts == 1 { "samples" } else { "answers" })?;
     let samples = &order.samples;
     let mut answered: Vec<Vec<ScoreRow>> = vec![Vec::new(); samples.len()];
     let (mut ended, mut right) = (0_u64, 0_u64);
@@ -49,18 +49,17 @@ fn evaluate(context: &mut StageCtx) -> Result<(), StageError> {
     let scores: Vec<ScoreRow> = samples
         .iter()
         .zip(answered)
-        .flat_map(|(sample, rows)| match rows.is_empty() {
-            true => {
-                (0..attempts).map(|attempt| score::unanswered(sample, attempt, "prompt-too-long", too_long)).collect()
+        .flat_map(|(sample, rows)| {
+            if !rows.is_empty() {
+                return rows;
             }
-            false => rows,
+            (0..attempts).map(|attempt| score::unanswered(sample, attempt, "prompt-too-long", too_long)).collect()
         })
         .collect();
     context.log(format!(
-        "{} of {} {} are right, {} read as calls",
+        "{} of {} answers are right, {} read as calls",
         scores.iter().filter(|row| row.correct).count(),
         scores.len(),
-        if attempts == 1 { "answers" } else { "attempts" },
         scores.iter().filter(|row| row.parsed).count()
     ));
     context.write_table("scores", &scores)?;

@@ -417,20 +417,17 @@ impl Reader<'_> {
             b't' => b'\t',
             b'u' => {
                 let first = self.hex()?;
-                let code = match (0xd800..0xdc00).contains(&first) && self.bytes[self.at..].starts_with(b"\\u") {
-                    true => {
-                        let before = self.at;
-                        self.at += 2;
-                        let second = self.hex()?;
-                        if (0xdc00..0xe000).contains(&second) {
-                            0x1_0000 + ((first - 0xd800) << 10) + (second - 0xdc00)
-                        } else {
-                            self.at = before;
-                            first
-                        }
+                let mut code = first;
+                if (0xd800..0xdc00).contains(&first) && self.bytes[self.at..].starts_with(b"\\u") {
+                    let before = self.at;
+                    self.at += 2;
+                    let second = self.hex()?;
+                    if (0xdc00..0xe000).contains(&second) {
+                        code = 0x1_0000 + ((first - 0xd800) << 10) + (second - 0xdc00);
+                    } else {
+                        self.at = before;
                     }
-                    false => first,
-                };
+                }
                 push(text, code);
                 return Ok(());
             }
