@@ -267,21 +267,24 @@ impl Reader<'_> {
                 }
                 self.number()
             }
-            _ => {
-                for (token, value) in [
-                    ("null", Json::Null),
-                    ("true", Json::Truth(true)),
-                    ("false", Json::Truth(false)),
-                    ("NaN", Json::Float(f64::NAN)),
-                    ("Infinity", Json::Float(f64::INFINITY)),
-                ] {
-                    if self.eat(token) {
-                        return Ok(value);
-                    }
-                }
-                Err(self.error("expected a value"))
+            _ => self.constant(),
+        }
+    }
+
+    /// On its own, so that deep nesting takes little stack.
+    fn constant(&mut self) -> Result<Json, JsonError> {
+        for (token, value) in [
+            ("null", Json::Null),
+            ("true", Json::Truth(true)),
+            ("false", Json::Truth(false)),
+            ("NaN", Json::Float(f64::NAN)),
+            ("Infinity", Json::Float(f64::INFINITY)),
+        ] {
+            if self.eat(token) {
+                return Ok(value);
             }
         }
+        Err(self.error("expected a value"))
     }
 
     fn list(&mut self, level: usize) -> Result<Json, JsonError> {
