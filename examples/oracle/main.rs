@@ -5,6 +5,7 @@
 
 mod api_bank;
 mod grpo;
+mod toolrl_reward;
 
 use std::{
     io::{self, Write},
@@ -22,6 +23,7 @@ fn main() -> io::Result<ExitCode> {
     let results = match kind.as_str() {
         "api-bank" => api_bank::check(&text).map_err(|error| error.to_string()),
         "grpo" => grpo::check(&text),
+        "toolrl-reward" => toolrl_reward::check(&text),
         other => {
             writeln!(talk, "unknown kind `{other}`, expected one of: api-bank, grpo")?;
             return Ok(ExitCode::from(2));

@@ -20,7 +20,7 @@ use crate::{
     record::{OutputRecord, ResultManifest, RunEvent},
     report::{self, Align, TextTable},
     store::Store,
-    table,
+    table::{self, TableRow},
 };
 
 /// Characters of a cell that are shown.
@@ -114,6 +114,11 @@ fn artifact(store: &Store, record: &OutputRecord, arguments: &ShowArguments) -> 
     };
     match &record.artifact_type {
         ArtifactType::Table(schema) => {
+            if schema == table::BreakdownRow::SCHEMA.name && !arguments.json {
+                let rows =
+                    table::decode::<table::BreakdownRow>(&bytes()?).map_err(|error| damaged(error.to_string()))?;
+                return output::answer(&report::breakdown_text(&rows));
+            }
             let rows =
                 table::json_rows(schema, &bytes()?, arguments.rows).map_err(|error| damaged(error.to_string()))?;
             if arguments.json {

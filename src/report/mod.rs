@@ -2,10 +2,12 @@
 //!
 //! Pure: values in, text out. Printing it is the business of `cli`.
 
+mod breakdown;
 mod comparison;
 mod run;
 mod text_table;
 
-pub use comparison::comparison_text;
+pub use breakdown::breakdown_text;
+pub use comparison::{categories_text, comparison_text, flips_text, spread_text};
 pub use run::{duration, plan_text, run_text};
 pub use text_table::{Align, TextTable};

@@ -107,6 +107,8 @@ pub struct Parameter {
     pub parameter_type: ParameterType,
     /// Of a choice: the keys of which a table may stand instead of one of the values, with exactly one of them.
     pub tables: Vec<String>,
+    /// Of a map: the keys that it takes, a key of a map inside it as `outer.inner`; none named: any.
+    pub keys: Vec<String>,
     /// The value where a stage gives none.
     pub default: Option<Value>,
     /// Whether it may be absent altogether.

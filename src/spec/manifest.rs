@@ -34,8 +34,8 @@ pub(super) const INPUT_KEYS: [&str; 5] = ["type", "doc", "optional", "many", "la
 /// The keys of an output port.
 pub(super) const OUTPUT_KEYS: [&str; 3] = ["type", "doc", "when"];
 /// The keys of a parameter.
-pub(super) const PARAMETER_KEYS: [&str; 11] =
-    ["type", "default", "optional", "min", "max", "values", "tables", "unit", "doc", "bind", "files"];
+pub(super) const PARAMETER_KEYS: [&str; 12] =
+    ["type", "default", "optional", "min", "max", "values", "tables", "keys", "unit", "doc", "bind", "files"];
 /// The types of parameters.
 pub(super) const PARAMETER_TYPES: [&str; 9] =
     ["bool", "int", "float", "string", "choice", "list", "map", "file", "source"];
@@ -344,7 +344,7 @@ fn parameter(report: &mut Report, name: &str, table: &Table<'_, '_>) -> Option<P
     let mut texts = |key| -> Vec<String> {
         table.texts(report, key).unwrap_or_default().into_iter().map(|(text, _)| text.to_owned()).collect()
     };
-    let (values, tables) = (texts("values"), texts("tables"));
+    let (values, tables, keys) = (texts("values"), texts("tables"), texts("keys"));
     let parameter_type = match word {
         "bool" => ParameterType::Bool,
         "int" => ParameterType::Int,
@@ -373,6 +373,7 @@ fn parameter(report: &mut Report, name: &str, table: &Table<'_, '_>) -> Option<P
         ("max", is_number),
         ("values", matches!(parameter_type, ParameterType::Choice(_))),
         ("tables", matches!(parameter_type, ParameterType::Choice(_))),
+        ("keys", parameter_type == ParameterType::Map),
         ("bind", parameter_type == ParameterType::Int),
         ("files", matches!(parameter_type, ParameterType::Choice(_))),
     ] {
@@ -384,6 +385,7 @@ fn parameter(report: &mut Report, name: &str, table: &Table<'_, '_>) -> Option<P
     let mut parameter = Parameter {
         parameter_type,
         tables,
+        keys,
         default: None,
         optional: table.bool(report, "optional").unwrap_or(false),
         min: table.number(report, "min"),

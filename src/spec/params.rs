@@ -1,7 +1,7 @@
 //! Parameter values: is what was written what the parameter takes?
 
 use camino::Utf8PathBuf;
-use toml::de::DeValue;
+use toml::de::{DeTable, DeValue};
 
 use crate::{
     base::Value,
@@ -124,6 +124,10 @@ pub(super) fn typed(report: &mut Report, name: &str, parameter: &Parameter, item
             let is_known = table.len() == 1 && table.keys().all(|key| known().any(|it| it == key.get_ref().as_ref()));
             plain(report, item).filter(|_| is_known)
         }
+        (ParameterType::Map, DeValue::Table(table)) if !parameter.keys.is_empty() => {
+            let is_known = known_keys(report, name, &parameter.keys, table);
+            plain(report, item).filter(|_| is_known)
+        }
         (ParameterType::List, DeValue::Array(_)) | (ParameterType::Map, DeValue::Table(_)) => plain(report, item),
         (ParameterType::File, DeValue::String(path)) => {
             if path.is_empty() {
@@ -152,6 +156,24 @@ pub(super) fn typed(report: &mut Report, name: &str, parameter: &Parameter, item
             None
         }
     }
+}
+
+/// Reports keys of a map that are none of `keys`, in which a key of a map inside it is written `outer.inner`.
+fn known_keys(report: &mut Report, name: &str, keys: &[String], table: &DeTable<'_>) -> bool {
+    let mut all_known = true;
+    let heads = || keys.iter().map(|key| key.split_once('.').map_or(key.as_str(), |(head, _)| head));
+    for (key, item) in table {
+        let word = key.get_ref().as_ref();
+        let inner: Vec<String> =
+            keys.iter().filter_map(|known| known.strip_prefix(word)?.strip_prefix('.')).map(str::to_owned).collect();
+        if !heads().any(|head| head == word) {
+            report.unknown("unknown-key", key.span(), format!("`{name}` has no `{word}`"), word, heads());
+            all_known = false;
+        } else if let (DeValue::Table(table), false) = (item.get_ref(), inner.is_empty()) {
+            all_known &= known_keys(report, &format!("{name}.{word}"), &inner, table);
+        }
+    }
+    all_known
 }
 
 fn in_range(report: &mut Report, name: &str, parameter: &Parameter, item: &Item<'_>, value: f64) -> bool {

@@ -121,28 +121,7 @@ pub fn manifest_schema() -> Value {
                 "type": "object",
                 "required": ["type"],
                 "additionalProperties": false,
-                "properties": {
-                    "type": { "enum": PARAMETER_TYPES },
-                    "default": true,
-                    "optional": { "type": "boolean", "default": false },
-                    "min": { "type": "number" },
-                    "max": { "type": "number" },
-                    "values": { "type": "array", "items": { "type": "string" }, "minItems": 1 },
-                    "tables": {
-                        "type": "array", "items": { "type": "string" }, "minItems": 1,
-                        "description": "Instead of a value there may be a table with exactly one of these keys."
-                    },
-                    "unit": { "type": "string" },
-                    "doc": { "type": "string" },
-                    "bind": { "const": "round", "description": "It takes the iteration number in a loop." },
-                    "files": {
-                        "type": "object",
-                        "additionalProperties": {
-                            "type": "array", "items": { "type": "string", "pattern": INNER_PATH }, "uniqueItems": true
-                        },
-                        "description": "Files beside stage.toml that are part of the key where the choice has a value, by value."
-                    }
-                },
+                "properties": parameter_keys(),
                 "allOf": [
                     only_for("min", &["int", "float"]),
                     only_for("max", &["int", "float"]),
@@ -150,11 +129,41 @@ pub fn manifest_schema() -> Value {
                     only_for("values", &["choice"]),
                     only_for("files", &["choice"]),
                     only_for("tables", &["choice"]),
+                    only_for("keys", &["map"]),
                     { "if": { "properties": { "type": { "const": "choice" } } }, "then": { "required": ["values"] } }
                 ]
             }))
         }
     })
+}
+
+/// The keys of a parameter.
+fn parameter_keys() -> Value {
+    json!({
+        "type": { "enum": PARAMETER_TYPES },
+        "default": true,
+        "optional": { "type": "boolean", "default": false },
+        "min": { "type": "number" },
+        "max": { "type": "number" },
+        "values": { "type": "array", "items": { "type": "string" }, "minItems": 1 },
+        "tables": words("Instead of a value there may be a table with exactly one of these keys."),
+        "keys": words("The keys that a map takes; `outer.inner` for a key of a map inside it. Without: any."),
+        "unit": { "type": "string" },
+        "doc": { "type": "string" },
+        "bind": { "const": "round", "description": "It takes the iteration number in a loop." },
+        "files": {
+            "type": "object",
+            "additionalProperties": {
+                "type": "array", "items": { "type": "string", "pattern": INNER_PATH }, "uniqueItems": true
+            },
+            "description": "Files beside stage.toml that are part of the key where the choice has a value, by value."
+        }
+    })
+}
+
+/// A list of texts, not empty.
+fn words(description: &str) -> Value {
+    json!({ "type": "array", "items": { "type": "string" }, "minItems": 1, "description": description })
 }
 
 /// A table whose keys are names.
@@ -341,10 +350,23 @@ fn value_of(parameter: &Parameter) -> Value {
             ] })
         }
         ParameterType::List => json!({ "type": "array" }),
-        ParameterType::Map => json!({ "type": "object" }),
+        ParameterType::Map if parameter.keys.is_empty() => json!({ "type": "object" }),
+        ParameterType::Map => map_of(&parameter.keys),
         ParameterType::File => json!({ "type": "string", "minLength": 1 }),
         ParameterType::Source => json!({ "type": "string", "pattern": format!("^({}).+", SOURCE_PREFIXES.join("|")) }),
     }
+}
+
+/// A map that takes `keys` only; a key of a map inside it is written `outer.inner`.
+fn map_of(keys: &[String]) -> Value {
+    let mut properties = Map::new();
+    for key in keys {
+        let (head, _) = key.split_once('.').unwrap_or((key, ""));
+        let inner: Vec<String> =
+            keys.iter().filter_map(|key| key.strip_prefix(head)?.strip_prefix('.')).map(str::to_owned).collect();
+        properties.insert(head.to_owned(), if inner.is_empty() { json!(true) } else { map_of(&inner) });
+    }
+    json!({ "type": "object", "properties": properties, "additionalProperties": false })
 }
 
 fn looped() -> Value {

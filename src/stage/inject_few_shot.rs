@@ -16,9 +16,9 @@ use self::similarity::Features;
 use crate::{
     base::{Canon, Digest, Seed},
     prompt::Template,
-    stage::{StageCtx, StageError, samples::normalised_question},
+    stage::{StageCtx, StageError},
     table::{HardRow, ReportRow},
-    tools::{Message, Sample, Style},
+    tools::{Message, Sample, Style, contamination::normalised_question},
 };
 
 #[derive(Deserialize)]

@@ -3,8 +3,8 @@
 use crate::{
     base::did_you_mean,
     stage::{
-        StageCtx, StageError, compare, evaluate, grpo, import_model, init_model, inject_few_shot, mine_hard,
-        prepare_data, rollout, sft,
+        StageCtx, StageError, check_contamination, compare, evaluate, gold_ceiling, grpo, import_model, init_model,
+        inject_few_shot, mine_hard, prepare_data, rollout, sft,
     },
 };
 
@@ -55,6 +55,10 @@ kinds! {
     InjectFewShot = "inject-few-shot" => inject_few_shot,
     /// Asks a model and judges its answers.
     Evaluate = "evaluate" => evaluate,
+    /// Judges the gold answers themselves.
+    GoldCeiling = "gold-ceiling" => gold_ceiling,
+    /// Finds what evaluation samples have in common with training samples.
+    CheckContamination = "check-contamination" => check_contamination,
     /// Puts score tables side by side.
     Compare = "compare" => compare,
 }

@@ -6,11 +6,14 @@
 //! the thread count, the folder and the host. [`run_request`] is all that the hidden `pipeline __stage` command does.
 
 mod backend;
+pub mod breakdown;
+mod check_contamination;
 mod compare;
 mod context;
 mod error;
 mod evaluate;
 mod fetch;
+mod gold_ceiling;
 mod grpo;
 mod import_model;
 mod init_model;
@@ -22,6 +25,7 @@ mod rollout;
 pub mod samples;
 mod sft;
 pub mod shipped;
+pub mod statistics;
 mod training;
 
 use camino::Utf8Path;

@@ -7,7 +7,7 @@ use serde::{Serialize, de::DeserializeOwned};
 use crate::{
     stage::{StageCtx, StageError},
     table::SampleRow,
-    tools::{Message, Sample},
+    tools::Sample,
 };
 
 /// Returns the typed form of a row.
@@ -61,21 +61,6 @@ fn json(value: &impl Serialize) -> String {
     serde_json::to_string(value).expect("plain values with text keys have a JSON text")
 }
 
-/// Returns what makes two questions the same: the texts of all messages in lower case, blanks folded, closing
-/// punctuation dropped.
-pub(super) fn normalised_question(messages: &[Message]) -> String {
-    let mut text = String::new();
-    for message in messages {
-        for word in message.content.split_whitespace() {
-            text.extend(word.chars().flat_map(char::to_lowercase));
-            text.push(' ');
-        }
-        text.truncate(text.trim_end_matches([' ', '.', '?', '!']).len());
-        text.push('\n');
-    }
-    text
-}
-
 impl StageCtx<'_> {
     /// Returns the samples of the one input table of a port. Ids are unique among them.
     ///
@@ -98,20 +83,5 @@ impl StageCtx<'_> {
     /// Those of [`StageCtx::write_table`].
     pub fn write_samples(&mut self, port: &str, samples: &[Sample]) -> Result<(), StageError> {
         self.write_table(port, &samples.iter().map(to_row).collect::<Vec<_>>())
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn questions_are_the_same_whatever_case_blanks_and_closing_marks() {
-        let same = |one: &str, two: &str| {
-            normalised_question(&[Message::new("user", one)]) == normalised_question(&[Message::new("user", two)])
-        };
-        assert!(same("What is  5 km in miles?", "what is 5 KM\nin miles"));
-        assert!(!same("What is 5 km?", "What is -5 km?"));
-        assert!(!same("What is 3.5?", "What is 35?"));
     }
 }

@@ -25,8 +25,10 @@ macro_rules! shipped {
 
 /// Every kind shipped with the binary, by name.
 pub static KINDS: &[ShippedKind] = shipped! {
+    "check-contamination" [],
     "compare" [],
     "evaluate" ["prompt.j2"],
+    "gold-ceiling" [],
     "grpo" ["prompt.j2", "trl_engine.py"],
     "import-model" [],
     "init-model" ["prompt.j2"],

@@ -7,8 +7,8 @@ use bytes::Bytes;
 use parquet::arrow::arrow_reader::{ArrowReaderOptions, ParquetRecordBatchReaderBuilder};
 
 use crate::table::{
-    ComparisonRow, HardRow, MetricRow, ReportRow, RolloutRow, SampleRow, ScoreRow, TableError, TableRow, TableSchema,
-    schema,
+    BreakdownRow, CategoryRow, ComparisonRow, FlipRow, HardRow, MetricRow, OverlapRow, ReportRow, RolloutRow,
+    SampleRow, ScoreRow, SpreadRow, TableError, TableRow, TableSchema, schema,
 };
 
 /// Rows a table may have.
@@ -54,7 +54,12 @@ pub fn json_rows(name: &str, bytes: &[u8], limit: usize) -> Result<Vec<serde_jso
         "hard" => rows::<HardRow>(bytes, limit),
         "metrics" => rows::<MetricRow>(bytes, limit),
         "scores" => rows::<ScoreRow>(bytes, limit),
+        "breakdown" => rows::<BreakdownRow>(bytes, limit),
         "comparison" => rows::<ComparisonRow>(bytes, limit),
+        "categories" => rows::<CategoryRow>(bytes, limit),
+        "flips" => rows::<FlipRow>(bytes, limit),
+        "spread" => rows::<SpreadRow>(bytes, limit),
+        "overlaps" => rows::<OverlapRow>(bytes, limit),
         _ => rows::<ReportRow>(bytes, limit),
     }
 }

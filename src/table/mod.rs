@@ -14,5 +14,8 @@ mod schema;
 pub use decode::{MAX_BYTES, MAX_ROWS, check, decode, json_rows};
 pub use encode::{CREATED_BY, encode};
 pub use error::TableError;
-pub use rows::{ComparisonRow, HardRow, MetricRow, ReportRow, RolloutRow, SCHEMAS, SampleRow, ScoreRow, TableRow};
+pub use rows::{
+    BreakdownRow, CategoryRow, ComparisonRow, FlipRow, HardRow, MetricRow, OverlapRow, ReportRow, RolloutRow, SCHEMAS,
+    SampleRow, ScoreRow, SpreadRow, TableRow,
+};
 pub use schema::{Column, ColumnType, TableSchema, describe, schema};

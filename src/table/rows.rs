@@ -244,12 +244,18 @@ tables! {
         tokens: i64,
     }
 
-    /// One greedy (or sampled) answer a sample, judged.
+    /// One answer, or several, to each sample, judged. How long an answer took is not here: it differs from one execution
+    /// to the next, and the same question to the same model must give the same bytes.
     ScoreRow = "scores" {
         /// The sample.
         sample_id: String,
+        /// Which of the answers to it, from 0.
+        attempt: i32,
         /// Its category.
         category: String,
+        /// `[name…]`: the tools of the accepted answer, each once; empty list: no call is right.
+        #[unit = "json"]
+        gold_tools: String,
         /// The text generated.
         completion: String,
         /// `[{name, arguments}…]`: the calls read from it; empty where it could not be read.
@@ -267,8 +273,46 @@ tables! {
         state_equal: bool,
         /// Whether the answer is right: matched, and in a world also executed with equal results and state.
         correct: bool,
+        /// Why it is not right, as a name to count by; empty where it is: `no-call`, `unclosed-thinking`, `cut-off`,
+        /// `unparsable`, `unwanted-call`, `wrong-count`, `wrong-name`, `missing-required`, `unexpected-argument`, `type`,
+        /// `value`, `missing-optional`, `no-match`, `execution`, `results`, `state`, `gold-fails`, `prompt-too-long`; or
+        /// a benchmark's own name.
+        error_type: String,
         /// Why it is not right, in words; empty where it is.
         error: String,
+        /// Why the text ended: `stop` or `length`; empty where nobody was asked.
+        finish: String,
+        /// Length of the prompt; 0 where nobody was asked.
+        #[unit = "tokens"]
+        prompt_tokens: i32,
+        /// Length of the text, end-of-turn token included; 0 where nobody was asked.
+        #[unit = "tokens"]
+        completion_tokens: i32,
+    }
+
+    /// What scores come to, over all samples and by group.
+    BreakdownRow = "breakdown" {
+        /// What is grouped by: `all`, `category`, `tool` (a sample counts for each tool of its accepted answer).
+        scope: String,
+        /// The group; empty for `all`; of tools `(none)` where no call is right.
+        name: String,
+        /// `correct`, `parsed`, `matched`, `executed`, `results-equal`, `state-equal`, `error:TYPE`: answers of which that
+        /// is so; `pass@K`: the chance that one of K answers is right; `pass^K`: that all K are; `prompt-tokens`,
+        /// `completion-tokens`.
+        measure: String,
+        /// Answers, or tokens; of `pass@K` and `pass^K` the sum of the samples' chances.
+        count: f64,
+        /// Answers that could; of `pass@K` and `pass^K` samples.
+        total: i64,
+        /// `count` over `total`: a share, or a mean.
+        value: f64,
+        /// Lower end of the Wilson 95 % interval of a share, its samples counted once each; NaN for tokens.
+        ci_low: f64,
+        /// Upper end of that interval.
+        ci_high: f64,
+        /// `[id…]`: of errors, the first three samples.
+        #[unit = "json"]
+        examples: String,
     }
 
     /// Score tables side by side.
@@ -277,15 +321,15 @@ tables! {
         label: String,
         /// The variant of an ablation it belongs to; empty where none.
         variant: String,
-        /// Samples scored.
+        /// Answers scored: one a sample, or as many as each was asked for.
         samples: i32,
-        /// Samples answered right.
+        /// Answers that are right.
         correct: i32,
         /// Share answered right.
         accuracy: f64,
-        /// Lower end of the Wilson 95 % interval of the accuracy.
+        /// Lower end of the Wilson 95 % interval of the accuracy, samples counted once each.
         ci_low: f64,
-        /// Upper end of the Wilson 95 % interval of the accuracy.
+        /// Upper end of the Wilson 95 % interval of the accuracy, samples counted once each.
         ci_high: f64,
         /// Share that could be read as calls.
         parsed: f64,
@@ -293,8 +337,112 @@ tables! {
         executed: f64,
         /// Accuracy minus the baseline's; NaN without a baseline.
         delta: f64,
-        /// Two-sided exact McNemar p-value against the baseline on the same samples; NaN without a baseline.
+        /// Two-sided exact McNemar p-value against the baseline on the same samples; NaN without a baseline. With several
+        /// answers a sample: that of the sign test, on samples that have more or fewer right answers.
         p_value: f64,
+    }
+
+    /// Score tables side by side, category by category.
+    CategoryRow = "categories" {
+        /// Which scores: the label of the input.
+        label: String,
+        /// The variant of an ablation it belongs to; empty where none.
+        variant: String,
+        /// The category.
+        category: String,
+        /// Answers scored.
+        samples: i32,
+        /// Answers that are right.
+        correct: i32,
+        /// Share answered right.
+        accuracy: f64,
+        /// Lower end of the Wilson 95 % interval of the accuracy, samples counted once each.
+        ci_low: f64,
+        /// Upper end of that interval.
+        ci_high: f64,
+        /// Accuracy minus the baseline's; NaN without a baseline.
+        delta: f64,
+        /// Samples with more right answers than the baseline has; 0 without a baseline.
+        fixed: i32,
+        /// Samples with fewer right answers than the baseline has; 0 without a baseline.
+        broken: i32,
+        /// Two-sided exact McNemar p-value against the baseline; NaN without a baseline. Not corrected for the number of
+        /// categories.
+        p_value: f64,
+    }
+
+    /// Samples that flipped: answered right by one of two and wrong by the other.
+    FlipRow = "flips" {
+        /// Which scores: the label of the input.
+        label: String,
+        /// The variant of an ablation it belongs to; empty where none.
+        variant: String,
+        /// The sample.
+        sample_id: String,
+        /// Its category.
+        category: String,
+        /// `fixed`: more right answers than the baseline has; `broken`: fewer.
+        change: String,
+        /// Share of the baseline's answers that are right: 0 or 1, unless there are several.
+        before: f64,
+        /// Share of these answers that are right.
+        after: f64,
+        /// The type of the baseline's first error; empty where all is right.
+        before_error: String,
+        /// The type of the first error here; empty where all is right.
+        after_error: String,
+    }
+
+    /// How far apart scores of the same samples lie: variants of one evaluation, such as prompt formats, or seeds.
+    SpreadRow = "spread" {
+        /// The label that the scores share; empty for all scores of the comparison.
+        label: String,
+        /// How many scores.
+        scores: i32,
+        /// Their mean accuracy.
+        mean: f64,
+        /// The lowest accuracy.
+        lowest: f64,
+        /// The highest accuracy.
+        highest: f64,
+        /// Highest minus lowest, in percentage points.
+        #[unit = "points"]
+        max_delta: f64,
+        /// Sample standard deviation of the accuracies (n − 1), in percentage points.
+        #[unit = "points"]
+        deviation: f64,
+        /// The variant (or the label, where labels differ) of the lowest.
+        worst: String,
+        /// The variant (or the label) of the highest.
+        best: String,
+    }
+
+    /// What a sample of an evaluation has in common with training samples.
+    OverlapRow = "overlaps" {
+        /// The sample.
+        sample_id: String,
+        /// Its category.
+        category: String,
+        /// The first training sample that asks the same, case, blanks and closing punctuation aside; empty: none.
+        duplicate_of: String,
+        /// Runs of `ngram` words in the sample's messages.
+        ngrams: i32,
+        /// Share of them that occur in training; 0 where there are none.
+        ngram_share: f64,
+        /// Share of its runs of `short-ngram` words that occur in training.
+        short_share: f64,
+        /// Tools offered.
+        tools: i32,
+        /// `[name…]`: those of them whose names occur in training.
+        #[unit = "json"]
+        shared_tools: String,
+        /// `[name…]`: those of them whose parameters (names and types) occur in training, under whatever name.
+        #[unit = "json"]
+        shared_schemas: String,
+        /// Whether a tool of the accepted answer is called in an accepted answer of training.
+        gold_tool_trained: bool,
+        /// Whether it counts as contaminated: a duplicate, or a run of `ngram` words in common.
+        contaminated: bool,
     }
 
     /// Named counts of what a stage did.

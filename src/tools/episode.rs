@@ -166,8 +166,16 @@ pub fn judge(sample: &Sample, turns: &[String], found: &Trace, gold: &Trace) -> 
     let no_call_is_right = sample.answer.is_empty();
     let parsed = output.calls.is_ok() || no_call_is_right;
     let correct = if no_call_is_right { calls.is_empty() } else { execution.results_equal && execution.state_equal };
-    let error = if correct { None } else { execution.error.clone().or(verdict.reason) };
-    Judgement { output, parsed, matched: verdict.matched, execution, correct, error }
+    let (error, error_type) = match (correct, calls.is_empty() || no_call_is_right) {
+        (true, _) => (None, None),
+        (false, true) => {
+            let verdict = matching::matches_output(&output, &sample.answer, &sample.tools);
+            (verdict.reason, verdict.error_type)
+        }
+        (false, false) if !execution.results_equal => (execution.error.clone(), Some("results")),
+        (false, false) => (execution.error.clone(), Some("state")),
+    };
+    Judgement { output, parsed, matched: verdict.matched, execution, correct, error, error_type }
 }
 
 fn compare(found: &Trace, gold: &Trace) -> Executed {
@@ -184,12 +192,12 @@ fn compare(found: &Trace, gold: &Trace) -> Executed {
         (true, false) => Some("the state afterwards differs from that after the gold calls".to_owned()),
         (false, false) => Some("the gold calls' results are not among the results, and the state differs".to_owned()),
     };
-    let executed = failed.is_none() && !found.ran.is_empty();
     Executed {
-        executed,
+        executed: failed.is_none() && !found.ran.is_empty(),
         results_equal,
         state_equal,
         error: state_error.or(failed.filter(|_| error.is_some())).or(error),
+        gold_fails: gold.ran.iter().any(|ran| ran.result.is_err()),
     }
 }
 

@@ -23,12 +23,25 @@ pub struct Executed {
     pub state_equal: bool,
     /// The first thing that went wrong.
     pub error: Option<String>,
+    /// The gold calls themselves do not run: no answer can be right.
+    pub gold_fails: bool,
 }
 
 impl Executed {
     /// Returns whether all of it is right.
     pub fn right(&self) -> bool {
         self.executed && self.results_equal && self.state_equal
+    }
+
+    /// Returns a short, stable name of what is wrong to count by; `None` if all is right.
+    pub fn error_type(&self) -> Option<&'static str> {
+        match self {
+            _ if self.right() => None,
+            Self { gold_fails: true, .. } => Some("gold-fails"),
+            Self { executed: false, .. } => Some("execution"),
+            Self { results_equal: false, .. } => Some("results"),
+            _ => Some("state"),
+        }
     }
 
     fn impossible(error: impl Into<String>) -> Self {
@@ -59,7 +72,10 @@ pub fn judge(calls: &[Call], sample: &Sample) -> Executed {
     let mut gold_world = world.clone();
     let gold = match run(&mut gold_world, &sample.gold) {
         (results, None) => results,
-        (_, Some(error)) => return Executed::impossible(format!("the gold calls fail: {error}")),
+        (_, Some(error)) => {
+            let failed = Executed::impossible(format!("the gold calls fail: {error}"));
+            return Executed { gold_fails: true, ..failed };
+        }
     };
     let (results, failure) = run(&mut world, calls);
     let executed = failure.is_none();
@@ -71,7 +87,7 @@ pub fn judge(calls: &[Call], sample: &Sample) -> Executed {
         (true, false) => Some("the state afterwards differs from that after the gold calls".to_owned()),
         (false, false) => Some("results and state differ from those of the gold calls".to_owned()),
     });
-    Executed { executed, results_equal, state_equal, error }
+    Executed { executed, results_equal, state_equal, error, gold_fails: false }
 }
 
 /// Judges a text as the answer to a sample of a suite that reads calls and judges them by rules of its own; `None` where

@@ -23,6 +23,8 @@ pub struct Judgement {
     pub correct: bool,
     /// The first thing that is wrong.
     pub error: Option<String>,
+    /// The first thing that is wrong, as a short, stable name to count by.
+    pub error_type: Option<&'static str>,
 }
 
 /// Judges a model's text as an answer to a sample.
@@ -30,8 +32,8 @@ pub fn judge(sample: &Sample, completion: &str) -> Judgement {
     let output = parse::calls(completion);
     if let Some(api_bank::Ruled { parsed, executed }) = execution::judge_by_rule(completion, sample) {
         let matched = matching::matches_output(&output, &sample.answer, &sample.tools).matched;
-        let (correct, error) = (executed.right(), executed.error.clone());
-        return Judgement { output, parsed, matched, execution: executed, correct, error };
+        let (correct, error, error_type) = (executed.right(), executed.error.clone(), executed.error_type());
+        return Judgement { output, parsed, matched, execution: executed, correct, error, error_type };
     }
     let verdict = matching::matches_output(&output, &sample.answer, &sample.tools);
     let no_call_is_right = sample.answer.is_empty();
@@ -43,6 +45,10 @@ pub fn judge(sample: &Sample, completion: &str) -> Judgement {
         Err(_) => Executed::default(),
     };
     let correct = verdict.matched && (sample.environment.is_none() || execution.right());
-    let error = if correct { None } else { verdict.reason.or_else(|| execution.error.clone()) };
-    Judgement { output, parsed, matched: verdict.matched, execution, correct, error }
+    let (error, error_type) = match (correct, verdict.matched) {
+        (true, _) => (None, None),
+        (false, true) => (execution.error.clone(), execution.error_type()),
+        (false, false) => (verdict.reason, verdict.error_type),
+    };
+    Judgement { output, parsed, matched: verdict.matched, execution, correct, error, error_type }
 }

@@ -5,6 +5,7 @@
 
 pub mod api_bank;
 mod call;
+pub mod contamination;
 pub mod episode;
 pub mod equality;
 pub mod execution;
@@ -12,6 +13,7 @@ pub mod grammar;
 mod judgement;
 pub mod matching;
 pub mod parse;
+pub mod python_json;
 pub mod render;
 pub mod reward;
 mod sample;

@@ -5,4 +5,5 @@ mod project;
 mod completions;
 mod configuration;
 mod outputs;
+mod reports;
 mod session;

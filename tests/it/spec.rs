@@ -685,6 +685,32 @@ fn a_choice_may_be_a_table_where_its_kind_says_so() {
 }
 
 #[test]
+fn a_map_takes_the_keys_that_its_kind_names() {
+    let added =
+        "\n[parameters.parts]\ntype = \"map\"\noptional = true\nkeys = [\"right\", \"form.strict\", \"form.soft\"]\n";
+    let kinds = kinds_with(|name, text| (name == "learn").then(|| format!("{text}{added}")));
+    let with = |parts: &str| GOOD.replace("mode = \"grpo\"", &format!("mode = \"grpo\", parts = {parts}"));
+    let read = |parts: &str| {
+        Spec::parse(&SourceText::new("demo.toml", &with(parts)), &kinds, &[]).map_err(|mistakes| listed(&mistakes))
+    };
+    let schema = pipeline_schema(&kinds);
+    let validator = jsonschema::draft202012::new(&schema).unwrap();
+    for parts in ["{}", "{ right = 1.0 }", "{ right = 1, form = { soft = true } }", "{ form = {} }"] {
+        assert!(read(parts).is_ok(), "{parts}");
+        assert!(validator.is_valid(&json(&with(parts))), "{parts}");
+    }
+    for (parts, expected) in [
+        ("{ rigth = 1.0 }", "`parts` has no `rigth`"),
+        ("{ rigth = 1.0 }", "did you mean `right`?"),
+        ("{ form = { hard = 1 } }", "`parts.form` has no `hard`"),
+    ] {
+        let found = read(parts).unwrap_err();
+        assert!(found.contains(expected), "{found}");
+        assert!(!validator.is_valid(&json(&with(parts))), "{parts}");
+    }
+}
+
+#[test]
 fn a_missing_file_of_a_kind_is_said() {
     let text = "schema = 1\nrevision = 1\nsummary = \"x\"\nfiles = [\"a.txt\"]\n[parameters.f]\ntype = \"file\"\ndefault = \"b.txt\"\n";
     let manifest = KindManifest::parse("x", &SourceText::new("stages/x/stage.toml", text)).unwrap();

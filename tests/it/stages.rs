@@ -3,9 +3,12 @@
 mod backend;
 mod backend_llama;
 mod backend_server;
+mod breakdown;
+mod check_contamination;
 mod compare;
 mod evaluate;
 mod fetch;
+mod gold_ceiling;
 #[allow(dead_code, reason = "the harness serves every kind")]
 pub mod harness;
 mod inject_few_shot;

@@ -6,8 +6,8 @@ use proptest::prelude::*;
 use toolexpander::{
     base::Digest,
     table::{
-        self, ComparisonRow, HardRow, MetricRow, ReportRow, RolloutRow, SCHEMAS, SampleRow, ScoreRow, TableError,
-        TableRow,
+        self, BreakdownRow, CategoryRow, ComparisonRow, FlipRow, HardRow, MetricRow, OverlapRow, ReportRow, RolloutRow,
+        SCHEMAS, SampleRow, ScoreRow, SpreadRow, TableError, TableRow,
     },
 };
 
@@ -78,6 +78,11 @@ fn every_schema_is_known_described_and_round_trips_empty() {
     empty::<HardRow>();
     empty::<MetricRow>();
     empty::<ScoreRow>();
+    empty::<BreakdownRow>();
+    empty::<CategoryRow>();
+    empty::<FlipRow>();
+    empty::<SpreadRow>();
+    empty::<OverlapRow>();
     empty::<ComparisonRow>();
     empty::<ReportRow>();
     let text = table::describe();
@@ -95,7 +100,7 @@ fn every_schema_is_known_described_and_round_trips_empty() {
 #[test]
 fn an_unknown_schema_names_the_known_ones() {
     let error = table::check("sampels", &small_table()).unwrap_err().to_string();
-    insta::assert_snapshot!(error, @"no table schema is called `sampels`; known schemas: samples, rollouts, hard, metrics, scores, comparison, report; did you mean `samples`?");
+    insta::assert_snapshot!(error, @"no table schema is called `sampels`; known schemas: samples, rollouts, hard, metrics, scores, breakdown, comparison, categories, flips, spread, overlaps, report; did you mean `samples`?");
 }
 
 #[test]

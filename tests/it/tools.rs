@@ -9,4 +9,5 @@ mod matching;
 mod parse;
 mod prompt;
 mod reward;
+mod tool_n1;
 mod toolrl;

@@ -6,7 +6,7 @@ use std::{
         mpsc,
     },
     thread,
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use rand::{Rng, RngCore};
@@ -47,6 +47,8 @@ pub(in crate::stage) enum Heard {
         wanted: usize,
         /// The answer.
         answer: Answer,
+        /// How long it took, retries and waiting included.
+        seconds: f64,
         /// What the server calls the model, if it says.
         model: Option<String>,
         /// What the server says of its build and settings, if it does.
@@ -158,7 +160,9 @@ impl Manner<'_> {
         };
         let body = Body::new(self.backend, self.sampling, one.text, one.tokens, seed)?;
         let body = serde_json::to_vec(&body).map_err(|error| malformed(error.to_string(), ""))?;
+        let began = Instant::now();
         let said = client.post(&body, || random.random(), again)?;
+        let seconds = began.elapsed().as_secs_f64();
         let Read { mut text, finish, tokens, log_prob, model, fingerprint } =
             Read::parse(&said).map_err(|reason| malformed(client.masked(&reason), &said))?;
         let counted = tokens.map_or_else(|| self.tokenizer.encode(&text, false).map(|tokens| tokens.len()), Ok);
@@ -170,6 +174,7 @@ impl Manner<'_> {
         Ok(Heard::Answer {
             wanted,
             answer: Answer { text, tokens, log_prob, finish, talk: None },
+            seconds,
             model: masked(model),
             fingerprint: masked(fingerprint),
         })

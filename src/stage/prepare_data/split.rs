@@ -3,7 +3,10 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::{LimitBy, question_chars, tools_chars};
-use crate::{base::Digest, stage::samples::normalised_question, tools::Sample};
+use crate::{
+    base::Digest,
+    tools::{Sample, contamination::normalised_question},
+};
 
 /// Drops all but the first of samples that ask the same question of the same tools; returns how many.
 pub(super) fn drop_duplicates(samples: &mut Vec<Sample>) -> usize {

@@ -15,6 +15,7 @@ use crate::{
             answers::Answers,
             constrain::Constrain,
             device,
+            latency::Latency,
             pace::Pace,
             policy::{Policy, Served},
             prompts::{Question, Room, questions},
@@ -182,9 +183,11 @@ impl Order {
         let mut generation = generation.held_to(&grammars).map_err(failed())?.at_most(self.limits.tokens);
         let talkers = missing.iter().map(|request| self.sample_of(*request)).collect();
         let mut turns = Turns::new(&model.tokenizer, talkers, self.limits.turns);
-        let (mut pace, mut told) = (Pace::new(), 0);
+        let (mut pace, mut told, mut tokens) = (Pace::new(), 0, 0);
+        let latency = Latency::new();
         while let Some(step) = generation.step_with(&mut |turn| turns.follow(turn)).map_err(failed())? {
             let brought = !step.ended.is_empty();
+            tokens = step.progress.tokens;
             for (request, completions) in step.ended {
                 let answer = |(index, completion): (usize, Completion)| Answer {
                     talk: turns.end(request, index, completion.turns.clone()),
@@ -205,6 +208,7 @@ impl Order {
                 pace.keep(|| answers.save(context))?;
             }
         }
+        latency.tell(context, tokens);
         Ok(())
     }
 
@@ -232,14 +236,15 @@ impl Order {
             wanted.len(),
             self.unit
         ));
-        let mut pace = Pace::new();
+        let (mut pace, mut latency, before) = (Pace::new(), Latency::new(), done.tokens);
         let asked = ask(&served.backend, &self.sampling, self.seed, &served.tokenizer, &wanted, |heard| {
             let (place, answer) = match heard {
                 Heard::Note(note) => {
                     context.log(note);
                     return Ok(());
                 }
-                Heard::Answer { wanted, answer, model, fingerprint } => {
+                Heard::Answer { wanted, answer, seconds, model, fingerprint } => {
+                    latency.note(seconds);
                     answers.about.models.extend(model);
                     answers.about.fingerprints.extend(fingerprint);
                     (wanted, answer)
@@ -259,6 +264,7 @@ impl Order {
             answers.save(context).ok();
         }
         asked?;
+        latency.tell(context, done.tokens - before);
         for (fact, names) in [(MODEL_FACT, &answers.about.models), (FINGERPRINT_FACT, &answers.about.fingerprints)] {
             if !names.is_empty() {
                 context.fact(fact, names.iter().map(String::as_str).collect::<Vec<_>>().join(", "));

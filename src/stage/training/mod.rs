@@ -6,6 +6,7 @@ pub(super) mod checkpoint;
 pub(super) mod completions;
 pub(super) mod constrain;
 pub(super) mod device;
+mod latency;
 pub(super) mod learner;
 pub(super) mod memory;
 pub(super) mod order;

@@ -57,7 +57,10 @@ impl Case {
                 (parsed, right, right, (!right).then(|| format!("no call is `{gold}`")))
             }
         };
-        Ruled { parsed, executed: Executed { executed, results_equal: correct, state_equal: correct, error } }
+        Ruled {
+            parsed,
+            executed: Executed { executed, results_equal: correct, state_equal: correct, error, ..Executed::default() },
+        }
     }
 }
 

@@ -18,15 +18,17 @@ pub struct Verdict {
     pub matched: bool,
     /// Why they are not, as a sentence without a full stop.
     pub reason: Option<String>,
+    /// Why they are not, as a short, stable name to count by.
+    pub error_type: Option<&'static str>,
 }
 
 impl Verdict {
     fn right() -> Self {
-        Self { matched: true, reason: None }
+        Self { matched: true, reason: None, error_type: None }
     }
 
-    fn wrong(reason: impl Into<String>) -> Self {
-        Self { matched: false, reason: Some(reason.into()) }
+    fn wrong(error_type: &'static str, reason: impl Into<String>) -> Self {
+        Self { matched: false, reason: Some(reason.into()), error_type: Some(error_type) }
     }
 }
 
@@ -36,14 +38,22 @@ impl Verdict {
 /// compared by its values alone.
 pub fn matches(calls: &[Call], answer: &[ExpectedCall], tools: &[ToolSpec]) -> Verdict {
     if calls.len() != answer.len() {
-        return Verdict::wrong(format!("expected {}, found {}", number(answer.len()), number(calls.len())));
+        let error_type = match (answer, calls) {
+            ([], _) => "unwanted-call",
+            (_, []) => "no-call",
+            _ => "wrong-count",
+        };
+        let reason = format!("expected {}, found {}", number(answer.len()), number(calls.len()));
+        return Verdict::wrong(error_type, reason);
     }
     let check = |call: &Call, expected: &ExpectedCall| {
         simple::check(call, expected, tools.iter().find(|tool| tool.name == expected.name))
     };
     if let ([call], [expected]) = (calls, answer) {
-        return check(call, expected)
-            .map_or_else(|mismatch| Verdict::wrong(mismatch.to_string()), |()| Verdict::right());
+        return check(call, expected).map_or_else(
+            |mismatch| Verdict::wrong(mismatch.error_type(), mismatch.to_string()),
+            |()| Verdict::right(),
+        );
     }
     let fits: Vec<Vec<bool>> =
         answer.iter().map(|expected| calls.iter().map(|call| check(call, expected).is_ok()).collect()).collect();
@@ -52,12 +62,16 @@ pub fn matches(calls: &[Call], answer: &[ExpectedCall], tools: &[ToolSpec]) -> V
     let expected = &answer[missing];
     let near =
         calls.iter().find(|call| call.name == expected.name && fits.iter().all(|row| !row[position(calls, call)]));
-    Verdict::wrong(match near.map(|call| (call, check(call, expected))) {
+    match near.map(|call| (call, check(call, expected))) {
         Some((call, Err(mismatch))) => {
-            format!("no call fits the expected `{}`: in `{call}`, {mismatch}", expected.name)
+            let reason = format!("no call fits the expected `{}`: in `{call}`, {mismatch}", expected.name);
+            Verdict::wrong(mismatch.error_type(), reason)
         }
-        _ => format!("no call is left for the expected `{}`", expected.name),
-    })
+        _ if calls.iter().all(|call| call.name != expected.name) => {
+            Verdict::wrong("wrong-name", format!("no call is left for the expected `{}`", expected.name))
+        }
+        _ => Verdict::wrong("no-match", format!("no call is left for the expected `{}`", expected.name)),
+    }
 }
 
 /// Compares a model's whole output. Where no call is right, an answer that makes none is right: also one that cannot be
@@ -66,7 +80,7 @@ pub fn matches_output(output: &ParsedOutput, answer: &[ExpectedCall], tools: &[T
     match &output.calls {
         Ok(calls) => matches(calls, answer, tools),
         Err(_) if answer.is_empty() => Verdict::right(),
-        Err(error) => Verdict::wrong(error.to_string()),
+        Err(error) => Verdict::wrong(error.error_type(), error.to_string()),
     }
 }
 

@@ -55,6 +55,20 @@ pub enum Mismatch {
     LeftOut(String),
 }
 
+impl Mismatch {
+    /// Returns a short, stable name to count by.
+    pub fn error_type(&self) -> &'static str {
+        match self {
+            Self::Name { .. } => "wrong-name",
+            Self::Missing(_) => "missing-required",
+            Self::Unexpected(_) => "unexpected-argument",
+            Self::Type { .. } => "type",
+            Self::Value { .. } => "value",
+            Self::LeftOut(_) => "missing-optional",
+        }
+    }
+}
+
 /// Compares one call with one expectation; `tool` is the expected tool's documentation, if it is known.
 ///
 /// # Errors

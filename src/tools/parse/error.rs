@@ -68,6 +68,17 @@ pub enum ParseError {
     },
 }
 
+impl ParseError {
+    /// Returns a short, stable name to count by.
+    pub fn error_type(&self) -> &'static str {
+        match self {
+            Self::NoCall { .. } => "no-call",
+            Self::UnclosedThinking => "unclosed-thinking",
+            _ => "unparsable",
+        }
+    }
+}
+
 /// Returns the first characters of a text, quoted, for an error message.
 pub(super) fn beginning(text: &str) -> String {
     const SHOWN: usize = 24;

@@ -1,19 +1,20 @@
 //! Rewards of one completion, as named parts with weights.
 //!
-//! Each part has its own file and source: [`toolrl`] for format and correctness, [`bonus`] for the self-exemplifying
-//! bonus, [`graded`] for a shaped reward; the execution part is [`crate::tools::execution`]'s verdict as 0 or 1.
+//! Each part has its own file and source: [`toolrl`] for format and correctness, [`tool_n1`] for Tool-N1's binary reward,
+//! [`bonus`] for the self-exemplifying bonus, [`graded`] for a shaped reward; the execution part is [`crate::tools::execution`]'s verdict as 0 or 1.
 //! Turning rewards into advantages happens elsewhere.
 
 pub mod bonus;
 pub mod graded;
+pub mod tool_n1;
 pub mod toolrl;
 
 use serde::{Deserialize, Serialize};
-use serde_json::Value;
 
 use super::{
-    Sample, Style,
+    Call, Sample, Style,
     judgement::{Judgement, judge},
+    python_json::Json,
     render::parameters_object,
 };
 
@@ -34,6 +35,8 @@ pub struct RewardSpec {
     pub bonus: f64,
     /// Weight of the graded part (0 … 1).
     pub graded: f64,
+    /// Weight of Tool-N1's binary part (0 or 1), which reads completions as its authors do, whatever `style`.
+    pub tool_n1: f64,
     /// Gives the bonus only to correct completions. Without, a group of equally wrong completions is told apart by the
     /// bonus alone, and normalising by the group's deviation makes that a full-size advantage.
     pub gate_bonus: bool,
@@ -47,7 +50,7 @@ pub struct RewardSpec {
 }
 
 impl Default for RewardSpec {
-    /// ToolRL's parts, execution and the bonus at full weight; no graded part; the bonus as in the paper, not gated.
+    /// ToolRL's parts, execution and the bonus at full weight; no graded part, none of Tool-N1's; the bonus as in the paper, not gated.
     fn default() -> Self {
         Self {
             format: 1.0,
@@ -55,6 +58,7 @@ impl Default for RewardSpec {
             execution: 1.0,
             bonus: 1.0,
             graded: 0.0,
+            tool_n1: 0.0,
             gate_bonus: false,
             style: Style::default(),
             toolrl: toolrl::Switches::default(),
@@ -76,6 +80,8 @@ pub struct RewardParts {
     pub bonus: f64,
     /// 0 … 1: how much is right, in small steps.
     pub graded: f64,
+    /// 0 or 1: thinking, and exactly the gold calls (Tool-N1).
+    pub tool_n1: f64,
     /// The weighted sum.
     pub total: f64,
     /// Whether the completion is correct, by the same rule as in evaluation.
@@ -104,25 +110,26 @@ pub fn score_judged(spec: &RewardSpec, sample: &Sample, completion: &str, judgem
     let allowed = judgement.correct || !spec.gate_bonus;
     let bonus = if allowed { bonus::bonus(sample, &judgement.output) } else { 0.0 };
     let graded = graded::graded(sample, &judgement.output, judgement.correct);
+    let tool_n1 = tool_n1::binary(&sample.gold, completion);
     let total = spec.format * format
         + spec.correctness * correctness
         + spec.execution * execution
         + spec.bonus * bonus
-        + spec.graded * graded;
-    RewardParts { format, correctness, execution, bonus, graded, total, correct: judgement.correct }
+        + spec.graded * graded
+        + spec.tool_n1 * tool_n1;
+    RewardParts { format, correctness, execution, bonus, graded, tool_n1, total, correct: judgement.correct }
 }
 
 /// Format and correctness. In ToolRL's style exactly as ToolRL scores them (so calls must say `parameters`); in the
 /// other styles format means "the calls in that style and nothing else" beside optional thinking, and correctness is
 /// ToolRL's formula on the calls that were read.
 fn toolrl_parts(spec: &RewardSpec, sample: &Sample, completion: &str, judgement: &Judgement) -> (f64, f64) {
-    let gold: Vec<Value> = sample.gold.iter().map(parameters_object).collect();
+    let gold = as_json(&sample.gold);
     if spec.style == Style::Toolrl {
-        let has_calls = !gold.is_empty();
         // Where ToolRL's data wants calls and an answer to the user, `prepare-data` says so by the category.
-        let response = !has_calls || sample.category == BOTH;
-        let truth = toolrl::Truth { calls: has_calls.then_some(gold), response };
-        let score = toolrl::score(&truth, completion, &spec.toolrl, spec.step);
+        let response = gold.is_empty() || sample.category == BOTH;
+        let calls = if gold.is_empty() { toolrl::Wanted::Nothing } else { toolrl::Wanted::Calls(gold) };
+        let score = toolrl::score(&toolrl::Truth { calls, response }, completion, &spec.toolrl, spec.step);
         return (score.format + score.length, score.correctness);
     }
     let output = &judgement.output;
@@ -133,11 +140,13 @@ fn toolrl_parts(spec: &RewardSpec, sample: &Sample, completion: &str, judgement:
         return (format, 0.0);
     }
     let correctness = match &output.calls {
-        Ok(calls) => {
-            let calls: Vec<Value> = calls.iter().map(parameters_object).collect();
-            toolrl::correctness_of_calls(&gold, &calls, &spec.toolrl, spec.step)
-        }
+        Ok(calls) => toolrl::correctness_of_calls(&gold, &as_json(calls), &spec.toolrl, spec.step),
         Err(_) => toolrl::lowest_correctness(&spec.toolrl, spec.step),
     };
     (format, correctness)
+}
+
+/// Returns calls as ToolRL's reward reads them.
+fn as_json(calls: &[Call]) -> Vec<Json> {
+    calls.iter().map(|call| Json::from(&parameters_object(call))).collect()
 }

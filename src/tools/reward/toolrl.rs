@@ -5,13 +5,20 @@
 //! −3 … 4: format 0 or 1, correctness −3 … 3, length 0 … 1 when switched on.
 //!
 //! Its quirks are kept: values are compared with Python's `==`; thoughts that mention a tag change what is read;
-//! extra calls cost only through the overlap of names; a call written on two lines cannot be read. Not kept: JSON that
-//! only Python reads (`NaN`, `Infinity`, half surrogates, whole numbers beyond 64 bits) is an error or rounded here.
+//! extra calls cost only through the overlap of names; a call written on two lines cannot be read; JSON is what Python
+//! reads as JSON.
+//!
+//! Where the original raises an exception, which ends its training, there is a diagnosis ([`ToolRlError`]) and a defined
+//! score: the calls of the ground truth are looked for after its thinking; if they cannot be read there either, nothing
+//! can be compared, and every response has a correctness of 0.
 
+use indexmap::IndexMap;
 use serde::{Deserialize, Serialize};
-use serde_json::{Map, Value};
 
-use crate::tools::equality::{python_equal, python_equal_maps};
+use crate::tools::{
+    equality::python_equal_maps,
+    python_json::{Json, JsonError, Text, lists_equal},
+};
 
 /// The environment switches of the original that change its numbers.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -35,6 +42,31 @@ pub struct Switches {
     pub schedule_length: bool,
 }
 
+impl Switches {
+    /// Returns the switches that the original's environment variables of these names set.
+    ///
+    /// # Errors
+    /// The first name that is none of the eight.
+    pub fn from_variables(names: &[impl AsRef<str>]) -> Result<Self, String> {
+        let mut switches = Self::default();
+        for name in names {
+            let switch = match name.as_ref() {
+                "COARSEREWARD" => &mut switches.coarse,
+                "REFINEDREWARD" => &mut switches.refined,
+                "INTERMEDIATEREWARD" => &mut switches.intermediate,
+                "CORRECTMAX1" => &mut switches.correct_max_1,
+                "MAX1STEP30MAX3" => &mut switches.max_1_step_30_max_3,
+                "SCHEDULEREWARD" => &mut switches.schedule_reward,
+                "WITHLENGTH" => &mut switches.with_length,
+                "SCHEDULELENGTH" => &mut switches.schedule_length,
+                other => return Err(other.to_owned()),
+            };
+            *switch = true;
+        }
+        Ok(switches)
+    }
+}
+
 /// The three parts of ToolRL's reward.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct Score {
@@ -53,61 +85,76 @@ impl Score {
     }
 }
 
-/// A ground truth that cannot be scored against.
+/// A ground truth on which the original raises an exception.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum ToolRlError {
-    /// The lines between the first `<tool_call>` and the next `</tool_call>` are no JSON. The original raises too: its
-    /// data has thoughts that mention the tag.
-    #[error("line {line} of the ground truth's tool calls is no JSON")]
+    /// The lines between the first `<tool_call>` and the next `</tool_call>` are no JSON. The original's data has thoughts
+    /// that mention the tag.
+    #[error("line {line} of the ground truth's tool calls is no JSON{}", if *.in_thinking { ": its thinking mentions `<tool_call>`" } else { "" })]
     TruthNotJson {
         /// Which line, from 1.
         line: usize,
-        /// The JSON parser's error.
+        /// Whether the tag is mentioned in the thinking.
+        in_thinking: bool,
+        /// What is wrong with the line.
         #[source]
-        source: serde_json::Error,
-    },
-    /// A call of the ground truth lacks `name` or `parameters`.
-    #[error("call {index} of the ground truth has no `name` and `parameters`")]
-    TruthNotACall {
-        /// Which call, from 1.
-        index: usize,
+        source: JsonError,
     },
 }
 
+/// The calls that a ground truth wants.
+#[derive(Clone, Debug)]
+pub enum Wanted {
+    /// None: it has no `<tool_call>`.
+    Nothing,
+    /// These; each should be an object with `name` and `parameters`, and is compared as it is.
+    Calls(Vec<Json>),
+    /// Some, but they cannot be read.
+    Unreadable,
+}
+
 /// What the ground truth of one question says.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug)]
 pub struct Truth {
-    /// The calls, if the ground truth has a `<tool_call>`; each an object with `name` and `parameters`.
-    pub calls: Option<Vec<Value>>,
+    /// The calls.
+    pub calls: Wanted,
     /// Whether the ground truth has a `<response>`.
     pub response: bool,
 }
 
 impl Truth {
-    /// Reads the text of a ground truth.
+    /// Reads the text of a ground truth as the original does.
     ///
     /// # Errors
-    /// When its tool calls are no JSON lines.
+    /// When its tool calls are no JSON lines: the original raises an exception. [`Truth::defined`] answers all the same.
     pub fn from_text(text: &str) -> Result<Self, ToolRlError> {
         let calls = match between_tags(text) {
-            None => None,
+            None => Wanted::Nothing,
             Some(block) => {
                 let lines = python_strip(block).split('\n').enumerate();
-                let calls: Result<Vec<Value>, _> = lines
-                    .map(|(index, line)| {
-                        serde_json::from_str(line)
-                            .map_err(|source| ToolRlError::TruthNotJson { line: index + 1, source })
+                let read = |(index, line)| {
+                    Json::read(line).map_err(|source| ToolRlError::TruthNotJson {
+                        line: index + 1,
+                        in_thinking: text.find("</think>").is_some_and(|end| text[..end].contains("<tool_call>")),
+                        source,
                     })
-                    .collect();
-                let calls = calls?;
-                if let Some(index) = calls.iter().position(|call| signature(call).is_none()) {
-                    return Err(ToolRlError::TruthNotACall { index: index + 1 });
-                }
-                Some(calls)
+                };
+                Wanted::Calls(lines.map(read).collect::<Result<_, _>>()?)
             }
         };
         Ok(Self { calls, response: text.contains("<response>") })
+    }
+
+    /// Reads any text of a ground truth, and says what the original trips over.
+    pub fn defined(text: &str) -> (Self, Option<ToolRlError>) {
+        let error = match Self::from_text(text) {
+            Ok(truth) => return (truth, None),
+            Err(error) => error,
+        };
+        let answer = text.split_once("</think>").map_or(text, |(_, answer)| answer);
+        let unreadable = || Self { calls: Wanted::Unreadable, response: answer.contains("<response>") };
+        (Self::from_text(answer).unwrap_or_else(|_| unreadable()), Some(error))
     }
 }
 
@@ -142,7 +189,8 @@ fn format(truth: &Truth, response: &str, switches: &Switches, step: u32) -> f64 
     let once = |tag: &str| response.matches(tag).count() == 1;
     let calls_once = || once("<tool_call>") && once("</tool_call>");
     let response_once = || once("<response>") && once("</response>");
-    let right = match (truth.calls.is_some(), truth.response) {
+    let has_calls = !matches!(truth.calls, Wanted::Nothing);
+    let right = match (has_calls, truth.response) {
         (false, true) => has_shape(response, &["<think>", "</think>\n<response>", "</response>"]) && response_once(),
         (true, false) => has_shape(response, &["<think>", "</think>\n<tool_call>\n", "\n</tool_call>"]) && calls_once(),
         (true, true) => {
@@ -173,7 +221,7 @@ fn has_shape(text: &str, marks: &[&str]) -> bool {
 
 /// Correctness: 0 without calls in the ground truth; the lowest score if the calls cannot be read line by line.
 fn correctness(truth: &Truth, response: &str, switches: &Switches, step: u32) -> f64 {
-    let Some(expected) = &truth.calls else { return 0.0 };
+    let Wanted::Calls(expected) = &truth.calls else { return 0.0 };
     match predicted_calls(response) {
         Some(predicted) => correctness_of_calls(expected, &predicted, switches, step),
         None => lowest_correctness(switches, step),
@@ -196,7 +244,7 @@ fn correctness_range(switches: &Switches, step: u32) -> (f64, f64) {
 
 /// Scores calls that were read already, in −3 … 3 (or as the switches have it): for answers in other styles than
 /// ToolRL's. Each call is an object with `name` and `parameters`.
-pub fn correctness_of_calls(expected: &[Value], predicted: &[Value], switches: &Switches, step: u32) -> f64 {
+pub fn correctness_of_calls(expected: &[Json], predicted: &[Json], switches: &Switches, step: u32) -> f64 {
     let (low, high) = correctness_range(switches, step);
     match points(expected, predicted, switches) {
         Some(Points::All) => high,
@@ -210,11 +258,11 @@ pub fn lowest_correctness(switches: &Switches, step: u32) -> f64 {
     correctness_range(switches, step).0
 }
 
-fn predicted_calls(response: &str) -> Option<Vec<Value>> {
+fn predicted_calls(response: &str) -> Option<Vec<Json>> {
     if !response.contains("</tool_call>") {
         return None;
     }
-    python_strip(between_tags(response)?).split('\n').map(|line| serde_json::from_str(line).ok()).collect()
+    python_strip(between_tags(response)?).split('\n').map(|line| Json::read(line).ok()).collect()
 }
 
 /// Returns the text after the first `<tool_call>` up to the next tag of either kind.
@@ -232,38 +280,36 @@ enum Points {
 ///
 /// points = overlap of names + Σ over expected calls, in their order, of the best unused prediction of the same name
 /// (overlap of parameter names + number of equal values); possible = 1 + Σ (1 + number of parameters).
-fn points(expected: &[Value], predicted: &[Value], switches: &Switches) -> Option<Points> {
-    let equal = expected.len() == predicted.len()
-        && expected.iter().zip(predicted).all(|(expected, predicted)| python_equal(expected, predicted));
-    if equal {
+fn points(expected: &[Json], predicted: &[Json], switches: &Switches) -> Option<Points> {
+    if lists_equal(expected.iter(), predicted.iter()) {
         return Some(Points::All);
     }
     if switches.coarse {
         return Some(Points::Part { points: 0.0, possible: 1.0 });
     }
-    let expected_names: Option<Vec<&Value>> = expected.iter().map(|call| call.get("name")).collect();
-    let predicted_names: Option<Vec<&Value>> = predicted.iter().map(|call| call.as_object()?.get("name")).collect();
-    let (expected_names, predicted_names) = (expected_names?, predicted_names?);
+    let names =
+        |calls: &'_ [Json]| -> Option<Vec<Json>> { calls.iter().map(|call| call.get("name").cloned()).collect() };
+    let (expected_names, predicted_names) = (names(expected)?, names(predicted)?);
     let mut points = overlap(&expected_names, &predicted_names, switches)?;
     let mut possible = 1.0;
     let mut used = vec![false; predicted.len()];
-    for call in expected {
-        let (name, parameters) = signature(call)?;
-        possible += if switches.intermediate { 1.0 } else { 1.0 + count(parameters.len()) };
+    for (call, name) in expected.iter().zip(&expected_names) {
+        let parameters = call.get("parameters")?;
+        possible += if switches.intermediate { 1.0 } else { 1.0 + count(length_of(parameters)?) };
         let mut best = None;
         for (index, other) in predicted.iter().enumerate() {
-            if used[index] || !python_equal(predicted_names[index], &Value::from(name)) {
+            if used[index] || !predicted_names[index].equals(name) {
                 continue;
             }
             if switches.intermediate {
-                if python_equal(call, other) {
+                if call.equals(other) {
                     best = Some((1.0, index));
                     break;
                 }
                 continue;
             }
-            let given = other.get("parameters")?.as_object()?;
-            let points = overlap_of_keys(parameters, given, switches) + equal_values(parameters, given);
+            let (Json::Map(wanted), Json::Map(given)) = (parameters, other.get("parameters")?) else { return None };
+            let points = overlap_of_keys(wanted, given, switches) + equal_values(wanted, given);
             // A match worth nothing is not taken, so its call stays free.
             if points > best.map_or(0.0, |(points, _)| points) {
                 best = Some((points, index));
@@ -277,32 +323,36 @@ fn points(expected: &[Value], predicted: &[Value], switches: &Switches) -> Optio
     Some(Points::Part { points, possible })
 }
 
-fn signature(call: &Value) -> Option<(&str, &Map<String, Value>)> {
-    Some((call.get("name")?.as_str()?, call.get("parameters")?.as_object()?))
+/// Python's `len`, where there is one.
+fn length_of(value: &Json) -> Option<usize> {
+    match value {
+        Json::Map(entries) => Some(entries.len()),
+        Json::List(items) => Some(items.len()),
+        Json::Text(text) => Some(text.characters()),
+        _ => None,
+    }
 }
 
-fn equal_values(expected: &Map<String, Value>, given: &Map<String, Value>) -> f64 {
-    count(
-        expected.iter().filter(|(key, value)| given.get(*key).is_some_and(|other| python_equal(other, value))).count(),
-    )
+fn equal_values(expected: &IndexMap<Text, Json>, given: &IndexMap<Text, Json>) -> f64 {
+    count(expected.iter().filter(|(key, value)| given.get(*key).is_some_and(|other| other.equals(value))).count())
 }
 
 /// Intersection over union of two multisets: 1 when the lists are equal, 0 when one is empty. `None` when a list or map
 /// stands for a name: Python cannot count those.
-fn overlap(left: &[&Value], right: &[&Value], switches: &Switches) -> Option<f64> {
-    if left.len() == right.len() && left.iter().zip(right).all(|(left, right)| python_equal(left, right)) {
+fn overlap(left: &[Json], right: &[Json], switches: &Switches) -> Option<f64> {
+    if lists_equal(left.iter(), right.iter()) {
         return Some(1.0);
     }
     if switches.refined || left.is_empty() || right.is_empty() {
         return Some(0.0);
     }
-    if left.iter().chain(right).any(|value| value.is_array() || value.is_object()) {
+    if !left.iter().chain(right).all(Json::is_hashable) {
         return None;
     }
-    let mut free: Vec<&Value> = right.to_vec();
+    let mut free: Vec<&Json> = right.iter().collect();
     let mut common = 0;
     for value in left {
-        if let Some(index) = free.iter().position(|other| python_equal(value, other)) {
+        if let Some(index) = free.iter().position(|other| value.is_or_equals(other)) {
             free.swap_remove(index);
             common += 1;
         }
@@ -310,7 +360,7 @@ fn overlap(left: &[&Value], right: &[&Value], switches: &Switches) -> Option<f64
     Some(count(common) / count(left.len() + right.len() - common))
 }
 
-fn overlap_of_keys(expected: &Map<String, Value>, given: &Map<String, Value>, switches: &Switches) -> f64 {
+fn overlap_of_keys(expected: &IndexMap<Text, Json>, given: &IndexMap<Text, Json>, switches: &Switches) -> f64 {
     if expected.keys().eq(given.keys()) {
         return 1.0;
     }
@@ -347,7 +397,7 @@ fn is_python_space(character: char) -> bool {
     character.is_whitespace() || ('\x1c'..='\x1f').contains(&character)
 }
 
-fn python_strip(text: &str) -> &str {
+pub(super) fn python_strip(text: &str) -> &str {
     text.trim_matches(is_python_space)
 }
 

@@ -255,7 +255,9 @@ fn a_server_is_evaluated() {
             .param("stop", vec!["\n\n"])
             .param("backend", backend(server, &[]))
     };
-    let scores: Vec<ScoreRow> = run(&server).run().unwrap().table("scores");
+    let outcome = run(&server).run().unwrap();
+    assert!(outcome.log().contains("s at p95"), "{}", outcome.log());
+    let scores: Vec<ScoreRow> = outcome.table("scores");
     assert!(scores.len() == 9 && scores.iter().all(|row| row.correct), "{scores:#?}");
     assert!(scores.iter().all(|row| !row.completion.contains("more")), "a server that does not stop is cut");
     let requests = server.requests();

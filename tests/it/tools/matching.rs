@@ -19,6 +19,37 @@ fn verdict(text: &str, answer: &[ExpectedCall], tools: &[ToolSpec]) -> String {
 }
 
 #[test]
+fn mistakes_have_names_to_count_by() {
+    let properties = json!({ "place": { "type": "string" }, "nights": { "type": "integer" } });
+    let tools = [tool("book", properties, &["place"]), tool("cancel", json!({}), &[])];
+    let one = [expected("book", json!({ "place": ["Rome"], "nights": [3] }))];
+    let two = [one[0].clone(), expected("cancel", json!({}))];
+    for (text, answer, error_type) in [
+        ("[book(place='Rome', nights=3)]", &one[..], None),
+        ("Rome is nice.", &one, Some("unparsable")),
+        ("<think>Rome", &one, Some("unclosed-thinking")),
+        ("", &one, Some("no-call")),
+        ("[]", &one, Some("no-call")),
+        ("[book(place='Rome', nights=3)]", &[], Some("unwanted-call")),
+        ("Rome is nice.", &[], None),
+        ("[cancel(), cancel()]", &one, Some("wrong-count")),
+        ("[cancel()]", &one, Some("wrong-name")),
+        ("[book(nights=3)]", &one, Some("missing-required")),
+        ("[book(place='Rome', nights=3, stars=5)]", &one, Some("unexpected-argument")),
+        ("[book(place='Rome', nights='3')]", &one, Some("type")),
+        ("[book(place='Rome', nights=4)]", &one, Some("value")),
+        ("[book(place='Rome')]", &one, Some("missing-optional")),
+        ("[book(place='Rome', nights=4), cancel()]", &two, Some("value")),
+        ("[cancel(), cancel()]", &two, Some("wrong-name")),
+        ("[book(place='Rome', nights=3), book(place='Rome', nights=3)]", &two, Some("wrong-name")),
+    ] {
+        let found = matching::matches_output(&parse::calls(text), answer, &tools);
+        assert_eq!(found.error_type, error_type, "{text}: {:?}", found.reason);
+        assert_eq!(found.matched, error_type.is_none());
+    }
+}
+
+#[test]
 fn one_call_argument_by_argument() {
     let tools = [tool(
         "book",

@@ -32,7 +32,7 @@ fn no_call_sample() -> Sample {
 
 fn parts(style: Style, sample: &Sample, completion: &str) -> (f64, f64, f64, f64, f64, bool) {
     let spec = RewardSpec { style, ..RewardSpec::default() };
-    let RewardParts { format, correctness, execution, bonus, graded, correct, total } =
+    let RewardParts { format, correctness, execution, bonus, graded, correct, total, .. } =
         score(&spec, sample, completion);
     assert_eq!(total, format + correctness + execution + bonus);
     (format, correctness, execution, bonus, (graded * 1000.0).round() / 1000.0, correct)
@@ -52,6 +52,21 @@ fn toolrl_style() {
     // ToolRL wants `parameters`; ours is read all the same.
     let named = right.replace("parameters", "arguments");
     assert_eq!(check(&answer("ok", &named)), (1.0, -3.0, 1.0, 0.0, 1.0, true));
+}
+
+#[test]
+fn tool_n1_is_all_or_nothing_whatever_the_style() {
+    let spec: RewardSpec = serde_json::from_value(json!({
+        "format": 0, "correctness": 0, "execution": 0, "bonus": 0, "tool-n1": 2,
+    }))
+    .unwrap();
+    let answer = |amount: i32| {
+        let call = json!([{ "name": "pay_bill", "arguments": { "company": "acme", "amount": amount } }]);
+        format!("<think>ok</think><tool_call>{call}</tool_call>")
+    };
+    assert_eq!(score(&spec, &sample(), &answer(10)).total, 2.0);
+    assert_eq!(score(&spec, &sample(), &answer(11)).total, 0.0);
+    assert_eq!(score(&spec, &sample(), "[pay_bill(company='acme', amount=10)]").total, 0.0);
 }
 
 #[test]
