@@ -15,8 +15,8 @@ use super::{
     wire::{self, Assignment, Report},
 };
 
-/// How long the helper, which is our own program, may take until the program runs.
-const START_PATIENCE: Duration = Duration::from_secs(20);
+/// How long the helper, which is our own program, may take until the program runs, on a busy machine.
+const START_PATIENCE: Duration = Duration::from_secs(60);
 
 /// Starts programs under policies. Remembers which mechanism works, so a failed attempt is paid for once.
 #[derive(Debug)]

@@ -16,16 +16,17 @@ pub(super) struct Census {
     pub cpu: Duration,
 }
 
-/// Returns the processes of the program: all others of the namespace, or else all descendants of this process.
-pub(super) fn members(mechanism: Mechanism) -> Vec<libc::pid_t> {
+/// Returns processes of the program, all or at least `enough`: all others of the namespace, or else the descendants of
+/// this process. A bomb must not be able to keep us counting.
+pub(super) fn members(mechanism: Mechanism, enough: usize) -> Vec<libc::pid_t> {
     if mechanism == Mechanism::Namespaces {
         let Ok(entries) = fs::read_dir("/proc") else { return Vec::new() };
         let ids = entries.filter_map(|entry| entry.ok()?.file_name().to_str()?.parse().ok());
-        return ids.filter(|&pid| pid != 1).collect();
+        return ids.filter(|&pid| pid != 1).take(enough).collect();
     }
     let mut found = children("self".to_owned());
     let mut next = 0;
-    while let Some(&pid) = found.get(next) {
+    while let Some(&pid) = found.get(next).filter(|_| found.len() < enough) {
         found.extend(children(pid.to_string()));
         next += 1;
     }
@@ -39,11 +40,15 @@ fn children(process: String) -> Vec<libc::pid_t> {
     lists.flat_map(|list| list.split_ascii_whitespace().filter_map(|id| id.parse().ok()).collect::<Vec<_>>()).collect()
 }
 
-/// Adds up what the processes use.
-pub(super) fn take(mechanism: Mechanism) -> Census {
+/// Adds up what the processes use. If there are more than `most` of them, only how many were found is told.
+pub(super) fn take(mechanism: Mechanism, most: usize) -> Census {
     let (tick, page) = (1.0 / system::ticks_per_second() as f64, system::page_bytes());
     let mut census = Census::default();
-    for pid in members(mechanism) {
+    let members = members(mechanism, most + 1);
+    if members.len() > most {
+        return Census { tasks: members.len() as u64, ..census };
+    }
+    for pid in members {
         if let Some((tasks, ticks)) =
             fs::read_to_string(format!("/proc/{pid}/stat")).ok().as_deref().and_then(tasks_and_ticks)
         {

@@ -28,14 +28,15 @@ pub fn main() -> io::Result<()> {
     BufReader::new(&control).read_line(&mut text)?;
     let assignment: Assignment = serde_json::from_str(&text)?;
     drop(text);
-    if let Err(setback) = gate(assignment, &control) {
-        let report = match setback {
-            Setback::Missing { step, reason } => Report::Missing { step, reason },
-            Setback::Refused { step, reason } => Report::Refused { step, reason },
-        };
-        (&control).write_all(&wire::line(&report))?;
-    }
-    Ok(())
+    gate(assignment, &control).or_else(|setback| tell(setback, &control))
+}
+
+fn tell(setback: Setback, mut control: &UnixStream) -> io::Result<()> {
+    let report = match setback {
+        Setback::Missing { step, reason } => Report::Missing { step, reason },
+        Setback::Refused { step, reason } => Report::Refused { step, reason },
+    };
+    control.write_all(&wire::line(&report))
 }
 
 fn gate(Assignment { policy, mechanism }: Assignment, control: &UnixStream) -> Result<(), Setback> {
@@ -46,6 +47,8 @@ fn gate(Assignment { policy, mechanism }: Assignment, control: &UnixStream) -> R
     }
     // Only a leader of its group has a session already, and then the terminal is somebody else's.
     let _ = system::setsid();
+    // A machine out of memory shall end the program, not its caller. Refused only where it was set higher already.
+    let _ = std::fs::write("/proc/self/oom_score_adj", "500");
     if mechanism != Mechanism::Unsandboxed {
         system::seccomp_works().map_err(missing("use seccomp filters (the kernel needs CONFIG_SECCOMP_FILTER)"))?;
         super::landlock::check(mechanism)?;
@@ -64,12 +67,8 @@ fn gate(Assignment { policy, mechanism }: Assignment, control: &UnixStream) -> R
         None => {
             let ended = Supervisor::start(policy, mechanism, ours).map(Supervisor::run);
             if let Err(setback) = ended {
-                let report = match setback {
-                    Setback::Missing { step, reason } => Report::Missing { step, reason },
-                    Setback::Refused { step, reason } => Report::Refused { step, reason },
-                };
-                let mut control = control;
-                let _ = control.write_all(&wire::line(&report));
+                // A caller that is gone need not be told.
+                let _ = tell(setback, control);
             }
             system::exit_now(0)
         }

@@ -39,7 +39,6 @@ const DEADLY: &[i64] = &[
     libc::SYS_mount,
     libc::SYS_mount_setattr,
     libc::SYS_move_mount,
-    libc::SYS_name_to_handle_at,
     libc::SYS_open_by_handle_at,
     libc::SYS_open_tree,
     libc::SYS_perf_event_open,
@@ -312,7 +311,9 @@ const KNOWN_HERE: &[i64] = &[
     libc::SYS_utimes,
     libc::SYS_vfork,
 ];
-#[cfg(not(target_arch = "x86_64"))]
+#[cfg(target_arch = "aarch64")]
+const KNOWN_HERE: &[i64] = &[libc::SYS_renameat];
+#[cfg(not(any(target_arch = "x86_64", target_arch = "aarch64")))]
 const KNOWN_HERE: &[i64] = &[];
 
 /// Calls that change what a file looks like but not what is in it: Landlock does not see them.
@@ -405,6 +406,8 @@ fn refused(mechanism: Mechanism, network: Network) -> Outcome<Rules> {
         // The group is what the supervisor kills.
         rules.insert(libc::SYS_setsid, Vec::new());
         rules.insert(libc::SYS_setpgid, Vec::new());
+        // Landlock does not see it, and it tells what goes on in folders outside.
+        rules.insert(libc::SYS_inotify_add_watch, Vec::new());
     }
     Ok(rules)
 }

@@ -178,7 +178,7 @@ impl Supervisor {
             }
         }
         if ready.output || ready.caller {
-            self.pass_output(ready.output);
+            self.pass_output(&ready);
         }
         if ready.stderr {
             self.keep_stderr();
@@ -259,8 +259,13 @@ impl Supervisor {
     }
 
     /// Moves output on: what is pending first, then what the program wrote, never more than is allowed.
-    fn pass_output(&mut self, readable: bool) {
-        if readable && self.pending.is_empty() {
+    fn pass_output(&mut self, ready: &Ready) {
+        if ready.caller && self.pending.is_empty() {
+            // Nothing was asked of the caller's end, so it woke because the caller closed it.
+            self.close_output();
+            return;
+        }
+        if ready.output && self.pending.is_empty() {
             let Some(output) = &mut self.from_program else { return };
             let mut buffer = [0; BUFFER_BYTES];
             match output.read(&mut buffer) {
@@ -279,17 +284,19 @@ impl Supervisor {
             match caller.write(&self.pending) {
                 Ok(written) => drop(self.pending.drain(..written)),
                 Err(error) if again(&error) => {}
-                Err(_) => {
-                    // The caller closed its end: the program is told so by its own next write.
-                    self.to_caller = None;
-                    self.from_program = None;
-                    self.pending.clear();
-                }
+                Err(_) => self.close_output(),
             }
         }
         if self.from_program.is_none() && self.pending.is_empty() {
             self.to_caller = None;
         }
+    }
+
+    /// The caller reads no more: the program is told so by its own next write.
+    fn close_output(&mut self) {
+        self.to_caller = None;
+        self.from_program = None;
+        self.pending.clear();
     }
 
     fn keep_stderr(&mut self) {
@@ -319,17 +326,17 @@ impl Supervisor {
 
     /// Looks at what all processes use.
     fn count(&mut self) -> Option<Ending> {
-        let census = census::take(self.mechanism);
+        let census = census::take(self.mechanism, usize::try_from(self.policy.processes).unwrap_or(usize::MAX - 1));
         self.pause = if census == self.last { (self.pause * 2).min(LONG) } else { SHORT };
         self.next_census = Instant::now() + self.pause;
         self.last = census;
         self.peak_memory = self.peak_memory.max(census.memory_bytes);
         // Never backwards: a child that ends between two looks is counted by whoever waits for it, a little later.
         self.cpu = self.cpu.max(census.cpu + system::cpu_of_children());
-        if census.memory_bytes > self.policy.memory_bytes {
-            Some(Ending::OutOfMemory)
-        } else if census.tasks > u64::from(self.policy.processes) {
+        if census.tasks > u64::from(self.policy.processes) {
             Some(Ending::TooManyProcesses)
+        } else if census.memory_bytes > self.policy.memory_bytes {
+            Some(Ending::OutOfMemory)
         } else if self.cpu - self.cpu_before > self.policy.cpu {
             Some(Ending::CpuLimit)
         } else {
@@ -348,15 +355,22 @@ impl Supervisor {
         let group = std::process::id().cast_signed();
         let _ = system::setpgid(system::parent());
         loop {
+            // Nobody can leave the group under Landlock; unsandboxed they can, and are looked for one by one.
             system::kill(-group, libc::SIGKILL);
-            for pid in census::members(self.mechanism) {
+            for pid in census::members(self.mechanism, usize::MAX) {
                 system::kill(pid, libc::SIGKILL);
             }
-            match system::wait_any(false) {
-                Ok(Some(_)) => {}
-                Ok(None) => std::thread::sleep(Duration::from_millis(1)),
-                Err(_) => break,
+            let gone = loop {
+                match system::wait_any(false) {
+                    Ok(Some(_)) => {}
+                    Ok(None) => break false,
+                    Err(_) => break true,
+                }
+            };
+            if gone {
+                return;
             }
+            std::thread::sleep(Duration::from_millis(1));
         }
     }
 
@@ -371,7 +385,7 @@ impl Supervisor {
                 break;
             }
             if ready.output || ready.caller {
-                self.pass_output(ready.output);
+                self.pass_output(&ready);
             } else {
                 // The pidfd of an ended program always wakes.
                 std::thread::sleep(Duration::from_millis(1));
