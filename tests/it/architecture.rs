@@ -12,13 +12,14 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("schedule", &["base", "spec"]),
     ("store", &["base", "record", "table"]),
     ("tools", &["base"]),
+    ("sandbox", &["base"]),
     ("prompt", &["base", "tools"]),
     ("lm", &["base"]),
     ("rl", &["base", "lm"]),
-    ("stage", &["base", "record", "table", "tools", "prompt", "lm", "rl"]),
+    ("stage", &["base", "record", "table", "tools", "sandbox", "prompt", "lm", "rl"]),
     ("engine", &["base", "record", "table", "spec", "plan", "schedule", "store", "stage"]),
     ("report", &["base", "record", "table", "plan", "spec"]),
-    ("cli", &["base", "record", "table", "spec", "plan", "schedule", "store", "stage", "engine", "report"]),
+    ("cli", &["base", "record", "table", "spec", "plan", "schedule", "store", "stage", "engine", "report", "sandbox"]),
 ];
 
 /// What pure floors must not name.
