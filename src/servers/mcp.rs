@@ -282,13 +282,16 @@ impl Problem {
                 process.end();
                 ServerError::Unexpected { server, when, reason }
             }
-            Self::Fault => {
-                let Ended { verdict, stderr } = process.end();
-                match watch.fault() {
-                    Some(Fault::Frame(source)) => ServerError::Broken { server, when, source },
-                    _ => ServerError::Died { server, when, verdict, stderr },
+            Self::Fault => match watch.fault() {
+                Some(Fault::Frame(source)) => {
+                    process.end();
+                    ServerError::Broken { server, when, source }
                 }
-            }
+                _ => {
+                    let Ended { verdict, stderr } = process.end_after_closing();
+                    ServerError::Died { server, when, verdict, stderr }
+                }
+            },
         }
     }
 }

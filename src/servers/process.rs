@@ -8,7 +8,7 @@ use std::{collections::BTreeMap, os::fd::OwnedFd, path::Path, sync::Arc, time::D
 use camino::{Utf8Path, Utf8PathBuf};
 
 use super::program::Places;
-use crate::sandbox::{Policy, Sandbox, Sandboxed, system};
+use crate::sandbox::{Ending, Policy, Sandbox, Sandboxed, system};
 
 /// Longer than our own patience: the sandbox's clock is there for when we are gone.
 const SLACK: Duration = Duration::from_secs(5);
@@ -16,6 +16,9 @@ const SLACK: Duration = Duration::from_secs(5);
 /// What a command that is no server may take and write: `git` reading a repository.
 const COMMAND_TIME: Duration = Duration::from_secs(30);
 const COMMAND_OUTPUT: u64 = 64 << 20;
+
+/// How long a server may take to end after it closed its output: a program that exits is seen to within milliseconds.
+const CLOSING_TIME: Duration = Duration::from_millis(50);
 
 /// What every program finds in its environment beside `HOME`, `PATH` and `TMPDIR`: nothing of this machine, and names for
 /// commits that are the same everywhere. The sandbox may show files under another owner, which git would not trust.
@@ -185,6 +188,16 @@ impl Process {
         if let Some(running) = &mut self.running {
             running.rest();
         }
+    }
+
+    /// Lets a server that closed its output end by itself, so that its verdict is its own, and then ends it.
+    pub(super) fn end_after_closing(&mut self) -> Ended {
+        std::thread::sleep(CLOSING_TIME);
+        let mut ended = self.end();
+        if ended.verdict == Ending::Stopped.to_string() {
+            "it closed its output".clone_into(&mut ended.verdict);
+        }
+        ended
     }
 
     /// Ends it, if it has not ended, and says how it went.

@@ -118,6 +118,10 @@ impl Service {
                 let request = request.header("content-type", kind).body(body.to_string());
                 self.agent.run(request.map_err(|error| reason(error.to_string()))?)
             }
+            // These say that they have a body, if only an empty one.
+            None if matches!(operation.method.as_str(), "POST" | "PUT" | "PATCH") => {
+                self.agent.run(request.body("").map_err(|error| reason(error.to_string()))?)
+            }
             None => self.agent.run(request.body(()).map_err(|error| reason(error.to_string()))?),
         };
         self.reply(&address, answer)
@@ -140,10 +144,7 @@ impl Service {
     /// [`HttpError`] if no answer came, or one that says no.
     pub fn post_empty(&self, path: &str) -> Result<(), HttpError> {
         let address = format!("{}/{}", self.base, path.trim_start_matches('/'));
-        let request = Request::builder().method(Method::POST).uri(&address);
-        let request = self.headers.iter().fold(request, |request, (name, value)| request.header(name, value));
-        let request = request.body(()).map_err(|error| HttpError::Request { reason: error.to_string() })?;
-        let reply = self.reply(&address, self.agent.run(request))?;
+        let reply = self.reply(&address, self.with_headers(self.agent.post(&address)).send_empty())?;
         if reply.is_error {
             return Err(HttpError::Request { reason: format!("{address} answers {}", reply.text) });
         }
