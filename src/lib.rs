@@ -13,6 +13,7 @@ pub mod report;
 pub mod rl;
 pub mod sandbox;
 pub mod schedule;
+pub mod servers;
 pub mod spec;
 pub mod stage;
 pub mod store;

@@ -10,6 +10,7 @@ mod plan;
 mod rl;
 mod sandbox;
 mod schedule;
+mod servers;
 mod spec;
 mod stages;
 mod store;
