@@ -22,6 +22,7 @@ This file does not confine what the classes' own code does. Run it in a sandbox.
 """
 
 import ast
+import builtins
 import copy
 import hashlib
 import importlib
@@ -120,7 +121,6 @@ def said(*values, sep=" ", end="\n", file=None, flush=False):
     sys.stderr.write((" " if sep is None else sep).join(map(str, values)) + ("\n" if end is None else end))
 
 
-# Constructors that a count of elements could make large take what is already there, so plain ones do.
 FUNCTIONS = {
     **{
         function.__name__: function
@@ -141,6 +141,7 @@ OPERATORS = {
     ast.Div: operator.truediv,
     ast.FloorDiv: operator.floordiv,
     ast.Mod: remainder,
+    ast.MatMult: operator.matmul,
     ast.Pow: power,
     ast.LShift: shift,
     ast.RShift: operator.rshift,
@@ -162,9 +163,11 @@ OPERATORS = {
     ast.In: lambda left, right: left in right,
     ast.NotIn: lambda left, right: left not in right,
 }
+# Names that mean modules where BFCL's executor evaluates. Nothing of them can be reached here, only their being there shows.
+MODULES = {module.__name__: module for module in (copy, importlib, inspect, json, re)}
 PLAIN = (str, int, float, complex, bool, type(None), list, tuple, dict, set, frozenset)
 # Methods of plain values that could make much of little, or read attributes.
-UNSAFE = {"format", "format_map", "ljust", "rjust", "center", "zfill", "expandtabs", "translate", "replace", "join", "to_bytes"}
+UNSAFE = {"format", "format_map", "ljust", "rjust", "center", "zfill", "expandtabs", "translate", "to_bytes"}
 
 
 class Interpreter:
@@ -190,7 +193,9 @@ class Interpreter:
             return self.names[node.id]
         if node.id in FUNCTIONS:
             return FUNCTIONS[node.id]
-        if hasattr(__builtins__, node.id):
+        if node.id in MODULES:
+            return MODULES[node.id]
+        if hasattr(builtins, node.id):
             raise Refused(f"`{node.id}` is not for calls")
         raise NameError(f"name '{node.id}' is not defined")
 
@@ -198,7 +203,7 @@ class Interpreter:
         made = []
         for node in nodes:
             if isinstance(node, ast.Starred):
-                made.extend(self.value(node.value))
+                made = [*made, *self.value(node.value)]
             else:
                 made.append(self.value(node))
         return made
@@ -226,10 +231,7 @@ class Interpreter:
         return OPERATORS[type(node.op)](self.value(node.operand))
 
     def BinOp(self, node):
-        left, right = self.value(node.left), self.value(node.right)
-        if type(node.op) not in OPERATORS:
-            raise Refused(f"{type(node.op).__name__} is not evaluated")
-        return OPERATORS[type(node.op)](left, right)
+        return OPERATORS[type(node.op)](self.value(node.left), self.value(node.right))
 
     def BoolOp(self, node):
         for operand in node.values:
@@ -251,13 +253,23 @@ class Interpreter:
     def IfExp(self, node):
         return self.value(node.body if self.value(node.test) else node.orelse)
 
+    def JoinedStr(self, node):
+        return "".join(self.value(part) for part in node.values)
+
+    def FormattedValue(self, node):
+        value = self.value(node.value)
+        if node.conversion != -1:
+            value = {"s": str, "r": repr, "a": ascii}[chr(node.conversion)](value)
+        form = "" if node.format_spec is None else self.value(node.format_spec)
+        if type(value) not in PLAIN or re.search(r"\d{5}", form):
+            raise Refused("this format is not evaluated")
+        return format(value, form)
+
     def Slice(self, node):
         return slice(*(part and self.value(part) for part in (node.lower, node.upper, node.step)))
 
     def Subscript(self, node):
         holder, index = self.value(node.value), self.value(node.slice)
-        if holder in FUNCTIONS.values() if callable(holder) else False:
-            raise Refused("types of elements are not evaluated")
         return holder[index]
 
     def Attribute(self, node):
@@ -271,20 +283,25 @@ class Interpreter:
 
     def Call(self, node):
         function = self.value(node.func)
-        arguments = self.items(node.args)
-        named = {}
+        if len(node.args) == 1 and isinstance(node.args[0], ast.Starred):
+            arguments = self.value(node.args[0].value)
+        else:
+            arguments = self.items(node.args)
+        named, more = {}, []
         for keyword in node.keywords:
             value = self.value(keyword.value)
-            more = {keyword.arg: value} if keyword.arg is not None else dict(value)
-            for name in more:
-                if name in named:
-                    raise TypeError(
-                        f"{function.__qualname__}() got multiple values for keyword argument '{name}'"
-                        if hasattr(function, "__qualname__")
-                        else f"got multiple values for keyword argument '{name}'"
-                    )
-            named.update(more)
-        return function(*arguments, **named)
+            if keyword.arg is None:
+                more.append(value)
+            else:
+                named[keyword.arg] = value
+        # Spelled out, so that what is wrong with `*` and `**` is said by CPython.
+        if not more:
+            return function(*arguments, **named)
+        if len(more) == 1:
+            return function(*arguments, **named, **more[0])
+        if len(more) == 2:
+            return function(*arguments, **named, **more[0], **more[1])
+        raise Refused("a call with more than two `**` is not evaluated")
 
 
 # ---- Worlds ----------------------------------------------------------------------------------------------------------
@@ -392,6 +409,17 @@ def tagged(value):
         parts = {part: tagged(getattr(value, part)) for part in PARTS[kind.__name__]}
         return {"type": kind.__name__.lower(), **parts}
     return {"__other__": repr(value)}
+
+
+def speakable(value):
+    """Returns JSON values with half surrogates, which no UTF-8 can hold, written out as `\\udXXX`."""
+    if isinstance(value, str):
+        return value.encode("utf-8", "backslashreplace").decode()
+    if isinstance(value, list):
+        return [speakable(element) for element in value]
+    if isinstance(value, dict):
+        return {speakable(key): speakable(element) for key, element in value.items()}
+    return value
 
 
 def path_of(place):
@@ -610,7 +638,10 @@ def main(arguments):
     for line in sys.stdin.buffer:
         told = reply(server, line)
         if told is not None:
-            data = memoryview(json.dumps(told, separators=(",", ":")).encode() + b"\n")
+            text = json.dumps(told, separators=(",", ":"))
+            if "\\ud" in text:
+                text = json.dumps(speakable(told), separators=(",", ":"))
+            data = memoryview(text.encode() + b"\n")
             while data:
                 data = data[out.write(data) :]
 
