@@ -12,6 +12,7 @@ pub mod record;
 pub mod report;
 pub mod rl;
 pub mod schedule;
+pub mod servers;
 pub mod spec;
 pub mod stage;
 pub mod store;
