@@ -23,6 +23,7 @@ mod resolve;
 mod token;
 mod unparse;
 mod value;
+mod written;
 
 pub use dict::PyDict;
 pub use dumps::{DumpsError, dumps, dumps_unicode};
@@ -32,3 +33,4 @@ pub use number::{parse_float, parse_int};
 pub use repr::{repr, repr_str, to_str, write_float, write_repr};
 pub use resolve::{Call, CallsError, LiteralError, calls, literal};
 pub use value::PyValue;
+pub use written::{WrittenCall, written_calls};
