@@ -5,6 +5,7 @@ pub mod frames;
 pub mod mcp;
 mod process;
 mod transport;
+pub mod worlds;
 
 pub use error::ServerError;
 pub use process::Launch;
