@@ -11,6 +11,7 @@ pub mod prompt;
 pub mod record;
 pub mod report;
 pub mod rl;
+pub mod sandbox;
 pub mod schedule;
 pub mod servers;
 pub mod spec;

@@ -38,6 +38,10 @@ pub use exit::{Failure, exit_code};
 
 /// Does what the command line says. The exit codes are in [`exit_code`].
 pub fn main() -> ExitCode {
+    // Before the words are parsed: this process is started for every sandboxed program, and is no command of anybody's.
+    if std::env::args_os().nth(1).is_some_and(|word| word == "__sandbox") {
+        return stage::sandbox();
+    }
     let arguments = Arguments::parse();
     let store = arguments.store.as_ref();
     let done = match &arguments.command {

@@ -1,6 +1,9 @@
 //! The hidden commands: what the engine's child processes do.
 
-use std::io::{self, Write};
+use std::{
+    io::{self, Write},
+    process::ExitCode,
+};
 
 use camino::Utf8Path;
 
@@ -8,8 +11,10 @@ use crate::{
     cli::{
         Failure,
         exit::{chain, exit_code},
+        output,
     },
     engine::keeper,
+    sandbox::helper,
     stage,
 };
 
@@ -39,4 +44,15 @@ pub(super) fn keep() -> Result<(), Failure> {
         help: None,
         code: exit_code::STAGE_FAILED,
     })
+}
+
+/// `pipeline __sandbox`: what goes wrong is said on the descriptor on which the assignment came.
+pub(super) fn sandbox() -> ExitCode {
+    match helper::main() {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            output::say(&format!("error: the sandbox's helper stopped: {error}"));
+            ExitCode::FAILURE
+        }
+    }
 }

@@ -24,7 +24,7 @@ pub struct FrameLimits {
 
 impl Default for FrameLimits {
     fn default() -> Self {
-        Self { frame: 8 << 20, exchange: 32 << 20 }
+        Self { frame: 8 << 20, exchange: 16 << 20 }
     }
 }
 

@@ -4,12 +4,7 @@
 //! only while a call waits, so there is no thread per server. A client that met a fault is of no more use: [`Client::call`]
 //! says why, and whoever owns it starts another. Arguments are not checked here (see [`super::check`]).
 
-use std::{
-    collections::VecDeque,
-    os::fd::OwnedFd,
-    sync::{Arc, Mutex, PoisonError},
-    time::Duration,
-};
+use std::{os::fd::OwnedFd, sync::Arc, time::Duration};
 
 use rmcp::{
     ClientHandler, RoleClient,
@@ -19,19 +14,20 @@ use rmcp::{
     },
     service::{ClientInitializeError, RunningService, ServiceError, serve_client},
 };
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use serde_json::Value;
-use tokio::{net::unix::pipe::Receiver, runtime::Runtime};
+use tokio::runtime::Runtime;
 
 use super::{
     error::ServerError,
     frames::FrameLimits,
-    process::{Launch, Process},
+    process::{Ended, Launch, Launcher, Process},
     transport::{Fault, PipeTransport, Watch},
 };
 use crate::tools::{Call, ToolSpec};
 
-/// Bytes of stderr that are kept for messages.
-const STDERR_KEPT: usize = 2 << 10;
+/// Bytes that a server may write to stderr in one exchange.
+const STDERR_ROOM: u64 = 4 << 20;
 /// Tools and pages that a server may list at most.
 const MOST_TOOLS: usize = 2_000;
 const MOST_PAGES: usize = 100;
@@ -83,10 +79,11 @@ pub struct Client {
     limits: Limits,
     tools: Vec<ToolSpec>,
     watch: Arc<Watch>,
-    stderr: Arc<Mutex<VecDeque<u8>>>,
     process: Process,
     service: RunningService<RoleClient, Quiet>,
     runtime: Runtime,
+    /// Its output once more, to see whether it is still there.
+    output: OwnedFd,
     /// It met a fault.
     broken: bool,
 }
@@ -102,7 +99,7 @@ impl Client {
     ///
     /// # Errors
     /// [`ServerError`], whose message says at which step.
-    pub fn start(launch: &Launch, limits: Limits) -> Result<Self, ServerError> {
+    pub fn start(launcher: &Launcher, launch: &Launch, limits: Limits) -> Result<Self, ServerError> {
         let name = launch.name();
         let failed = |reason: String| ServerError::Start { server: name.clone(), reason };
         let runtime = tokio::runtime::Builder::new_current_thread()
@@ -110,17 +107,18 @@ impl Client {
             .enable_time()
             .build()
             .map_err(|error| failed(error.to_string()))?;
-        let (mut process, pipes) = Process::start(launch).map_err(failed)?;
+        let (mut process, pipes) = {
+            // Room for stderr, so that it is the frames that are found too large.
+            let most = limits.frames.exchange as u64 + STDERR_ROOM;
+            Process::start(launcher, launch, limits.start.max(limits.call), most).map_err(failed)?
+        };
+        let output = pipes.stdout.try_clone().map_err(|error| failed(error.to_string()))?;
         let watch = Arc::new(Watch::default());
-        let stderr = Arc::new(Mutex::new(VecDeque::new()));
         let deadline = tokio::time::Instant::now() + limits.start;
         let trouble = |problem: Problem, process: &mut Process, when: &str| {
-            problem.explained(&name, when, limits.start, &watch, process, &stderr)
+            problem.explained(&name, when, limits.start, &watch, process)
         };
         let service = runtime.block_on(async {
-            if let Some(pipe) = pipes.stderr {
-                keep_stderr(pipe, Arc::clone(&stderr));
-            }
             let transport = PipeTransport::new(pipes.stdin, pipes.stdout, limits.frames, Arc::clone(&watch))
                 .map_err(|error| Problem::Unexpected(error.to_string()))?;
             match tokio::time::timeout_at(deadline, serve_client(Quiet, transport)).await {
@@ -129,22 +127,17 @@ impl Client {
                 Err(_) => Err(Problem::Late),
             }
         });
-        let service = service.map_err(|problem| {
-            runtime.block_on(linger());
-            trouble(problem, &mut process, "while it was greeted")
-        })?;
+        let service = service.map_err(|problem| trouble(problem, &mut process, "while it was greeted"))?;
         let tools = runtime.block_on(async {
             tokio::select! {
                 listed = tokio::time::timeout_at(deadline, list_tools(&service)) => listed.unwrap_or(Err(Problem::Late)),
                 () = watch.faulty.notified() => Err(Problem::Fault),
             }
         });
-        let tools = tools.map_err(|problem| {
-            runtime.block_on(linger());
-            trouble(problem, &mut process, "while its tools were listed")
-        })?;
+        let tools = tools.map_err(|problem| trouble(problem, &mut process, "while its tools were listed"))?;
+        process.rest();
         let tools = tools.into_iter().map(tool_spec).collect();
-        Ok(Self { name, limits, tools, watch, stderr, process, service, runtime, broken: false })
+        Ok(Self { name, limits, tools, watch, process, service, runtime, output, broken: false })
     }
 
     /// Returns the tools that the server listed when it started.
@@ -152,9 +145,17 @@ impl Client {
         &self.tools
     }
 
-    /// Returns whether the server can be asked.
+    /// Returns whether the server can be asked: it met no fault, and did not end while nobody asked.
     pub fn is_usable(&self) -> bool {
-        !self.broken && self.watch.fault().is_none()
+        !self.broken && self.watch.fault().is_none() && !self.has_hung_up()
+    }
+
+    fn has_hung_up(&self) -> bool {
+        let mut pipe = [PollFd::new(&self.output, PollFlags::empty())];
+        match poll(&mut pipe, Some(&Timespec::default())) {
+            Ok(_) => pipe[0].revents().intersects(PollFlags::HUP | PollFlags::ERR),
+            Err(_) => true,
+        }
     }
 
     /// Makes one call and waits for its result.
@@ -164,6 +165,7 @@ impl Client {
     /// what the tool itself reports as its failure is a [`Reply`].
     pub fn call(&mut self, call: &Call) -> Result<Reply, ServerError> {
         let params = CallToolRequestParams::new(call.name.clone()).with_arguments(call.arguments.clone());
+        self.process.begin_turn();
         let result = self.runtime.block_on(async {
             tokio::select! {
                 biased;
@@ -176,53 +178,18 @@ impl Client {
                 () = self.watch.faulty.notified() => Err(Problem::Fault),
             }
         });
+        self.process.rest();
         match result {
             Ok(result) => Ok(reply(result)),
             Err(problem) => {
                 let when = format!("while `{}` was called", call.name);
                 if !matches!(problem, Problem::Refused { .. }) {
                     self.broken = true;
-                    self.runtime.block_on(linger());
                 }
-                Err(problem.explained(
-                    &self.name,
-                    &when,
-                    self.limits.call,
-                    &self.watch,
-                    &mut self.process,
-                    &self.stderr,
-                ))
+                Err(problem.explained(&self.name, &when, self.limits.call, &self.watch, &mut self.process))
             }
         }
     }
-}
-
-/// Lets what the server wrote last to stderr be read.
-async fn linger() {
-    for _ in 0..8 {
-        tokio::task::yield_now().await;
-    }
-}
-
-/// Keeps the end of stderr. It is read while calls run; between them the server's pipe holds it.
-fn keep_stderr(pipe: OwnedFd, kept: Arc<Mutex<VecDeque<u8>>>) {
-    let Ok(reader) = Receiver::from_owned_fd(pipe) else { return };
-    tokio::spawn(async move {
-        let mut chunk = vec![0; 4096];
-        while reader.readable().await.is_ok() {
-            match reader.try_read(&mut chunk) {
-                Ok(0) => return,
-                Ok(count) => {
-                    let mut kept = kept.lock().unwrap_or_else(PoisonError::into_inner);
-                    kept.extend(&chunk[..count]);
-                    let excess = kept.len().saturating_sub(STDERR_KEPT);
-                    kept.drain(..excess);
-                }
-                Err(error) if error.kind() == std::io::ErrorKind::WouldBlock => {}
-                Err(_) => return,
-            }
-        }
-    });
 }
 
 async fn list_tools(service: &RunningService<RoleClient, Quiet>) -> Result<Vec<Tool>, Problem> {
@@ -306,35 +273,20 @@ impl Problem {
         }
     }
 
-    fn explained(
-        self,
-        server: &str,
-        when: &str,
-        after: Duration,
-        watch: &Watch,
-        process: &mut Process,
-        stderr: &Mutex<VecDeque<u8>>,
-    ) -> ServerError {
+    fn explained(self, server: &str, when: &str, after: Duration, watch: &Watch, process: &mut Process) -> ServerError {
         let (server, when) = (server.to_owned(), when.to_owned());
-        let stderr = || {
-            let mut kept = stderr.lock().unwrap_or_else(PoisonError::into_inner);
-            String::from_utf8_lossy(kept.make_contiguous()).trim().to_owned()
-        };
         match self {
             Self::Refused { code, message } => ServerError::Protocol { server, when, code, message },
-            Self::Late => {
-                process.end();
-                ServerError::Hung { server, when, after, stderr: stderr() }
-            }
+            Self::Late => ServerError::Hung { server, when, after, stderr: process.end().stderr },
             Self::Unexpected(reason) => {
                 process.end();
                 ServerError::Unexpected { server, when, reason }
             }
             Self::Fault => {
-                let verdict = process.end();
+                let Ended { verdict, stderr } = process.end();
                 match watch.fault() {
                     Some(Fault::Frame(source)) => ServerError::Broken { server, when, source },
-                    _ => ServerError::Died { server, when, verdict, stderr: stderr() },
+                    _ => ServerError::Died { server, when, verdict, stderr },
                 }
             }
         }

@@ -1,35 +1,58 @@
-//! A server's process: the one place where a program is started.
+//! A server's process: the one place where a program is started, always in a sandbox.
 //!
-//! Nothing else in this workshop starts a program. The process gets an empty environment but for what its launch names, a
-//! working folder, pipes as stdin, stdout and stderr, and a process group of its own that dies when the value is dropped.
+//! What the sandbox may not do is [`crate::sandbox`]'s affair; here a command becomes a policy: the program that it names, what that
+//! program must read, a private folder, a small environment that is the same on every machine.
 
-use std::{
-    collections::BTreeMap,
-    os::{fd::OwnedFd, unix::process::CommandExt as _},
-    path::{Path, PathBuf},
-    process::{Child, Command, Stdio},
-};
+use std::{collections::BTreeMap, os::fd::OwnedFd, path::Path, sync::Arc, time::Duration};
+
+use camino::{Utf8Path, Utf8PathBuf};
+
+use super::program::Places;
+use crate::sandbox::{Policy, Sandbox, Sandboxed, system};
+
+/// Longer than our own patience: the sandbox's clock is there for when we are gone.
+const SLACK: Duration = Duration::from_secs(5);
+
+/// What a command that is no server may take and write: `git` reading a repository.
+const COMMAND_TIME: Duration = Duration::from_secs(30);
+const COMMAND_OUTPUT: u64 = 64 << 20;
+
+/// What every program finds in its environment beside `HOME`, `PATH` and `TMPDIR`: nothing of this machine, and names for
+/// commits that are the same everywhere. The sandbox may show files under another owner, which git would not trust.
+const ENVIRONMENT: &[(&str, &str)] = &[
+    ("LANG", "C.UTF-8"),
+    ("TZ", "UTC"),
+    ("GIT_AUTHOR_NAME", "user"),
+    ("GIT_AUTHOR_EMAIL", "user@example.com"),
+    ("GIT_COMMITTER_NAME", "user"),
+    ("GIT_COMMITTER_EMAIL", "user@example.com"),
+    ("GIT_CONFIG_NOSYSTEM", "1"),
+    ("GIT_TERMINAL_PROMPT", "0"),
+    ("GIT_CONFIG_COUNT", "1"),
+    ("GIT_CONFIG_KEY_0", "safe.directory"),
+    ("GIT_CONFIG_VALUE_0", "*"),
+];
 
 /// What is started, and where.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Launch {
-    /// Program and arguments.
+    /// Program and arguments. `npx PACKAGE` and `uvx PACKAGE` mean what is installed.
     pub command: Vec<String>,
-    /// The working folder: what the server may write.
-    pub folder: PathBuf,
-    /// The environment, whole.
+    /// The working folder: what the program may change.
+    pub folder: Utf8PathBuf,
+    /// A folder for what it does not want to keep, its home too. It may change this as well.
+    pub temporary: Utf8PathBuf,
+    /// What its environment holds beside what every program's does.
     pub environment: BTreeMap<String, String>,
+    /// What it may read beside the system and its own installation.
+    pub read: Vec<Utf8PathBuf>,
 }
 
 impl Launch {
-    /// Returns the launch of `command` in `folder`, with nothing in its environment but the `PATH` that programs are looked for
-    /// in, and `folder` as its home.
-    pub fn new(command: Vec<String>, folder: &Path) -> Self {
-        let mut environment = BTreeMap::from([("HOME".to_owned(), folder.display().to_string())]);
-        if let Ok(path) = std::env::var("PATH") {
-            environment.insert("PATH".to_owned(), path);
-        }
-        Self { command, folder: folder.to_owned(), environment }
+    /// Returns the launch of `command` with nothing special about it.
+    pub fn new(command: Vec<String>, folder: impl Into<Utf8PathBuf>, temporary: impl Into<Utf8PathBuf>) -> Self {
+        let (folder, temporary) = (folder.into(), temporary.into());
+        Self { command, folder, temporary, environment: BTreeMap::new(), read: Vec::new() }
     }
 
     /// Returns the command as messages name it.
@@ -38,60 +61,160 @@ impl Launch {
     }
 }
 
-/// The three pipes of a process.
+/// Starts programs in sandboxes. Cheap to clone.
+#[derive(Clone, Debug)]
+pub struct Launcher {
+    sandbox: Arc<Sandbox>,
+    /// The limits; program, folder, environment and readable paths are each launch's own.
+    limits: Policy,
+    project: Utf8PathBuf,
+}
+
+impl Launcher {
+    /// Returns a launcher. Of `limits` the program, its arguments, its folders, its environment, its time and its
+    /// output are not taken: they are each launch's own.
+    /// Relative paths begin at `project`.
+    pub fn new(sandbox: Arc<Sandbox>, limits: Policy, project: impl Into<Utf8PathBuf>) -> Self {
+        let project: Utf8PathBuf = project.into();
+        // Without a current folder a relative path stays one, and the sandbox says that it wants absolute ones.
+        let absolute = std::path::absolute(&project).ok().and_then(|path| Utf8PathBuf::from_path_buf(path).ok());
+        Self { sandbox, limits, project: absolute.unwrap_or(project) }
+    }
+
+    /// Returns the project's folder.
+    pub fn project(&self) -> &Utf8Path {
+        &self.project
+    }
+
+    fn policy(&self, launch: &Launch, wall: Duration, output_bytes: u64) -> Result<Policy, String> {
+        let places = Places::of_environment(&self.project);
+        let found = places.find(&launch.command)?;
+        let mut readable = system();
+        readable.extend(found.readable);
+        readable.extend(self.limits.readable.iter().cloned());
+        readable.extend(launch.read.iter().map(|path| self.project.join(path)));
+        readable.retain(|path| *path != launch.folder && *path != launch.temporary);
+        let mut folders = found.folders;
+        folders.extend(["/usr/local/bin", "/usr/bin", "/bin"].map(Utf8PathBuf::from));
+        let path: Vec<&str> = folders.iter().map(|folder| folder.as_str()).collect();
+        let mut environment: BTreeMap<String, String> =
+            ENVIRONMENT.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
+        environment.insert("HOME".to_owned(), launch.temporary.to_string());
+        environment.insert("TMPDIR".to_owned(), launch.temporary.to_string());
+        environment.insert("PATH".to_owned(), path.join(":"));
+        environment.extend(launch.environment.clone());
+        Ok(Policy {
+            program: found.program,
+            arguments: found.arguments,
+            workdir: launch.folder.clone(),
+            temporary: Some(launch.temporary.clone()),
+            readable,
+            environment: environment.into_iter().collect(),
+            wall: wall + SLACK,
+            output_bytes,
+            ..self.limits.clone()
+        })
+    }
+
+    /// Runs a command to its end and returns what it wrote.
+    pub(super) fn output(&self, launch: &Launch) -> Result<Vec<u8>, String> {
+        let policy = self.policy(launch, COMMAND_TIME, COMMAND_OUTPUT)?;
+        let finished = self.sandbox.run(&policy, &[]).map_err(|error| chain(&error))?;
+        if finished.verdict.ending.succeeded() {
+            Ok(finished.stdout)
+        } else {
+            Err(format!("{}: {}", finished.verdict.ending, finished.verdict.stderr.trim()))
+        }
+    }
+
+    /// Runs `git` in `folder`, which need not be the working folder's top.
+    pub(super) fn git(&self, folder: &Path, temporary: &Utf8Path, arguments: &[&str]) -> Result<Vec<u8>, String> {
+        let folder = Utf8Path::from_path(folder).ok_or("its path is no UTF-8")?;
+        // What a repository's own configuration may not bring about: starting programs of its choice.
+        let careful = ["--no-pager", "-c", "core.fsmonitor=false", "-c", "core.hooksPath=/dev/null", "-c", "gc.auto=0"];
+        let command = std::iter::once("git").chain(careful).chain(arguments.iter().copied());
+        self.output(&Launch::new(command.map(str::to_owned).collect(), folder, temporary))
+    }
+}
+
+/// The two pipes of a server.
 pub(super) struct Pipes {
     pub(super) stdin: OwnedFd,
     pub(super) stdout: OwnedFd,
-    pub(super) stderr: Option<OwnedFd>,
 }
 
-/// A running process. Dropping it ends its whole group.
+/// A running server. Dropping it ends it with all its descendants.
 pub(super) struct Process {
-    child: Child,
+    running: Option<Sandboxed>,
+}
+
+/// How a server ended.
+pub(super) struct Ended {
+    /// In words.
+    pub(super) verdict: String,
+    /// The end of what it wrote to stderr.
+    pub(super) stderr: String,
 }
 
 impl Process {
-    /// Starts a process.
-    pub(super) fn start(launch: &Launch) -> Result<(Self, Pipes), String> {
-        let (program, arguments) = launch.command.split_first().ok_or("its command is empty")?;
-        let mut child = Command::new(program)
-            .args(arguments)
-            .current_dir(&launch.folder)
-            .env_clear()
-            .envs(&launch.environment)
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped())
-            .process_group(0)
-            .spawn()
-            .map_err(|error| format!("{program}: {error}"))?;
-        let pipes = match (child.stdin.take(), child.stdout.take()) {
-            (Some(stdin), Some(stdout)) => {
-                Pipes { stdin: stdin.into(), stdout: stdout.into(), stderr: child.stderr.take().map(OwnedFd::from) }
-            }
+    /// Starts a server; one answer of it may take `wall`, and `output_bytes` with all that is said beside it.
+    pub(super) fn start(
+        launcher: &Launcher,
+        launch: &Launch,
+        wall: Duration,
+        output_bytes: u64,
+    ) -> Result<(Self, Pipes), String> {
+        let policy = launcher.policy(launch, wall, output_bytes)?;
+        let mut running = launcher.sandbox.start(&policy).map_err(|error| chain(&error))?;
+        let pipes = match (running.take_stdin(), running.take_stdout()) {
+            (Some(stdin), Some(stdout)) => Pipes { stdin: stdin.into(), stdout: stdout.into() },
             _ => return Err("its pipes are missing".to_owned()),
         };
-        Ok((Self { child }, pipes))
+        Ok((Self { running: Some(running) }, pipes))
     }
 
-    /// Ends the group and says how the process ended.
-    pub(super) fn end(&mut self) -> String {
-        let ended = self.child.try_wait().ok().flatten();
-        self.kill();
-        ended.map_or_else(|| "it closed its output".to_owned(), |status| status.to_string())
-    }
-
-    fn kill(&mut self) {
-        if let Some(group) = i32::try_from(self.child.id()).ok().and_then(rustix::process::Pid::from_raw) {
-            // The group may be gone already.
-            let _ = rustix::process::kill_process_group(group, rustix::process::Signal::KILL);
+    /// Says that the server is asked something: its allowance for one turn begins.
+    pub(super) fn begin_turn(&mut self) {
+        if let Some(running) = &mut self.running {
+            running.begin_turn();
         }
-        let _ = self.child.wait();
+    }
+
+    /// Says that it has answered.
+    pub(super) fn rest(&mut self) {
+        if let Some(running) = &mut self.running {
+            running.rest();
+        }
+    }
+
+    /// Ends it, if it has not ended, and says how it went.
+    pub(super) fn end(&mut self) -> Ended {
+        match self.running.take() {
+            Some(running) => {
+                let verdict = running.kill();
+                Ended { verdict: verdict.ending.to_string(), stderr: tail(&verdict.stderr) }
+            }
+            None => Ended { verdict: String::new(), stderr: String::new() },
+        }
     }
 }
 
-impl Drop for Process {
-    fn drop(&mut self) {
-        self.kill();
+/// The last characters of stderr, as a message can hold them.
+fn tail(text: &str) -> String {
+    let text = text.trim();
+    match text.char_indices().rev().nth(1_000) {
+        Some((begin, _)) => format!("…{}", &text[begin..]),
+        None => text.to_owned(),
     }
+}
+
+fn chain(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut source = error.source();
+    while let Some(error) = source {
+        text.push_str(": ");
+        text.push_str(&error.to_string());
+        source = error.source();
+    }
+    text
 }

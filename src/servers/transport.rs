@@ -13,7 +13,7 @@ use std::{
 
 use rmcp::{
     RoleClient,
-    model::{ClientJsonRpcMessage, JsonRpcMessage, ServerJsonRpcMessage},
+    model::{ClientJsonRpcMessage, JsonRpcMessage, RequestId, ServerJsonRpcMessage},
     transport::Transport,
 };
 use serde_json::Value;
@@ -82,6 +82,13 @@ impl Watch {
         state.open.remove(&id.to_string()) || id.as_str().is_some_and(|text| state.open.remove(text))
     }
 
+    /// Takes the one question that is open; several or none: nobody knows which was meant.
+    fn answered_only(&self) -> Option<RequestId> {
+        let mut state = self.state();
+        let only = state.open.pop_first().filter(|_| state.open.is_empty())?;
+        serde_json::from_str(&only).ok()
+    }
+
     fn begins_exchange(&self) -> bool {
         std::mem::take(&mut self.state().asked)
     }
@@ -115,10 +122,15 @@ impl PipeTransport {
                 match read_frame(line).map_err(Fault::Frame)? {
                     Frame::Notification => {}
                     Frame::Request(message) => return Ok(*message),
+                    Frame::Answer { id, message } if self.watch.answered(&id) => return Ok(*message),
                     // An error without an id belongs to the one question that is open.
-                    Frame::Answer { id, message } if id.is_null() || self.watch.answered(&id) => return Ok(*message),
-                    Frame::Answer { id, .. } => {
-                        return Err(Fault::Frame(FrameError::Unasked { id: id.to_string() }));
+                    Frame::Answer { id, mut message } => {
+                        let asked = if id.is_null() { self.watch.answered_only() } else { None };
+                        match (&mut *message, asked) {
+                            (JsonRpcMessage::Error(error), Some(asked)) => error.id = Some(asked),
+                            _ => return Err(Fault::Frame(FrameError::Unasked { id: id.to_string() })),
+                        }
+                        return Ok(*message);
                     }
                 }
             }

@@ -12,14 +12,15 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("schedule", &["base", "spec"]),
     ("store", &["base", "record", "table"]),
     ("tools", &["base"]),
+    ("sandbox", &["base"]),
     ("servers", &["base", "sandbox", "tools"]),
     ("prompt", &["base", "tools"]),
     ("lm", &["base"]),
     ("rl", &["base", "lm"]),
-    ("stage", &["base", "record", "table", "tools", "servers", "prompt", "lm", "rl"]),
+    ("stage", &["base", "record", "table", "tools", "sandbox", "servers", "prompt", "lm", "rl"]),
     ("engine", &["base", "record", "table", "spec", "plan", "schedule", "store", "stage"]),
     ("report", &["base", "record", "table", "plan", "spec"]),
-    ("cli", &["base", "record", "table", "spec", "plan", "schedule", "store", "stage", "engine", "report"]),
+    ("cli", &["base", "record", "table", "spec", "plan", "schedule", "store", "stage", "engine", "report", "sandbox"]),
 ];
 
 /// What pure floors must not name.

@@ -8,6 +8,7 @@ mod engine;
 mod lm;
 mod plan;
 mod rl;
+mod sandbox;
 mod schedule;
 mod spec;
 mod stages;

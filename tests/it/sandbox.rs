@@ -1,0 +1,5 @@
+//! Tests of `sandbox`: real programs, shut in.
+
+mod place;
+
+mod running;
