@@ -1,6 +1,10 @@
 //! Servers of BFCL's API classes, each in a sandbox of its own, for the oracle.
 
-use std::{process::Command, sync::Arc};
+use std::{
+    io::{self, Write},
+    process::Command,
+    sync::Arc,
+};
 
 use camino::Utf8PathBuf;
 use toolexpander::{
@@ -11,6 +15,17 @@ use toolexpander::{
 /// The program that the classes run under: the variable `PIPELINE_PYTHON`, or `python3`.
 fn python() -> String {
     std::env::var("PIPELINE_PYTHON").unwrap_or_else(|_| "python3".to_owned())
+}
+
+/// Judges the ground truth of all categories as an answer, and writes a table and a line of JSON.
+///
+/// # Errors
+/// What is missing, in words; when it cannot be written.
+pub fn write_gold(out: &mut impl Write) -> io::Result<()> {
+    let mut found = super::multi_turn::gold(data, open).map_err(io::Error::other)?;
+    write!(out, "{}", super::multi_turn::gold_table(&found))?;
+    found["kind"] = "multi-turn gold".into();
+    writeln!(out, "{found}")
 }
 
 /// Returns worlds whose server runs. This program is the sandbox's helper: see `main`.

@@ -279,7 +279,7 @@ mod tests {
         assert_eq!(conversation.answered("Done."), Next::Ask);
         assert_eq!((conversation.turn(), conversation.is_turn_empty()), (1, true));
         assert_eq!(conversation.answered("[]"), Next::Ask);
-        assert_eq!(conversation.answered("[g()"), Next::Done(End::Complete));
+        assert_eq!(conversation.answered("[g("), Next::Done(End::Complete));
         let said: Vec<_> =
             conversation.messages().iter().map(|said| (said.role.as_str(), said.content.as_str())).collect();
         assert_eq!(
@@ -297,7 +297,7 @@ mod tests {
                 ),
                 ("assistant", "[]"),
                 ("user", "third"),
-                ("assistant", "[g()"),
+                ("assistant", "[g("),
             ]
         );
         assert_eq!(conversation.texts()[0], ["[f(x=1), f(x=2)]", "Done."]);
