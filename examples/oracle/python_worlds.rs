@@ -22,7 +22,9 @@ fn python() -> String {
 /// # Errors
 /// What is missing, in words; when it cannot be written.
 pub fn write_gold(out: &mut impl Write) -> io::Result<()> {
-    let mut found = super::multi_turn::gold(data, open).map_err(io::Error::other)?;
+    let folder = data().map_err(io::Error::other)?;
+    let read = |file: &str| fs_err::read_to_string(folder.join(file)).map_err(|error| error.to_string());
+    let mut found = super::multi_turn::gold(read, open).map_err(io::Error::other)?;
     write!(out, "{}", super::multi_turn::gold_table(&found))?;
     found["kind"] = "multi-turn gold".into();
     writeln!(out, "{found}")
@@ -60,18 +62,14 @@ pub fn open() -> Result<worlds::PythonWorlds, String> {
     }
 }
 
-/// Reads a file of the package's folder `data`.
-///
-/// # Errors
-/// When the package is missing, or the file.
-pub fn data(file: &str) -> Result<String, String> {
+/// Returns the folder `data` of the package.
+fn data() -> Result<Utf8PathBuf, String> {
     let find = "import importlib.util as u; print(u.find_spec('bfcl_eval').submodule_search_locations[0])";
     let found = Command::new(python()).args(["-c", find]).output().map_err(|error| error.to_string())?;
     if !found.status.success() {
         return Err(missing());
     }
-    let folder = String::from_utf8_lossy(&found.stdout).trim().to_owned();
-    fs_err::read_to_string(format!("{folder}/data/{file}")).map_err(|error| error.to_string())
+    Ok(Utf8PathBuf::from(String::from_utf8_lossy(&found.stdout).trim()).join("data"))
 }
 
 fn missing() -> String {
