@@ -1,5 +1,6 @@
 //! The tools and prompt rooms: parsing, matching, rewarding, executing, generating, rendering.
 
+mod bfcl_verdicts;
 mod execution;
 mod generate;
 mod grammar;
