@@ -9,8 +9,8 @@ mod decode;
 mod entry;
 mod fair;
 mod format;
-pub mod multi_turn;
 mod judge;
+pub mod multi_turn;
 mod verdict;
 
 pub use category::{Category, FILE_PREFIX, Group, Language, Task};
