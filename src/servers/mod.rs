@@ -24,6 +24,7 @@ mod setup;
 mod spec;
 pub mod state;
 mod transport;
+pub mod worlds;
 
 pub use alias::SHOWN_FOLDER;
 pub use error::ServerError;

@@ -4,6 +4,7 @@
 //! Stages turn table rows into [`Sample`]s and judge completions with [`judge`] and [`reward::score`].
 
 pub mod api_bank;
+pub mod bfcl;
 mod call;
 pub mod contamination;
 pub mod episode;
@@ -13,6 +14,7 @@ pub mod grammar;
 mod judgement;
 pub mod matching;
 pub mod parse;
+pub mod python;
 pub mod python_json;
 pub mod render;
 pub mod reward;
