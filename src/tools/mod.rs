@@ -10,6 +10,7 @@ pub mod grammar;
 mod judgement;
 pub mod matching;
 pub mod parse;
+pub mod python;
 pub mod render;
 pub mod reward;
 mod sample;
