@@ -2,6 +2,7 @@
 
 use super::{
     Sample,
+    bfcl::Category,
     execution::{self, Executed},
     matching,
     parse::{self, ParsedOutput},
@@ -27,6 +28,9 @@ pub struct Judgement {
 /// Judges a model's text as an answer to a sample.
 pub fn judge(sample: &Sample, completion: &str) -> Judgement {
     let output = parse::calls(completion);
+    if sample.category == Category::LiveRelevance.as_str() && sample.answer.is_empty() {
+        return judge_relevance(output);
+    }
     let verdict = matching::matches_output(&output, &sample.answer, &sample.tools);
     let no_call_is_right = sample.answer.is_empty();
     let parsed = output.calls.is_ok() || no_call_is_right;
@@ -39,4 +43,15 @@ pub fn judge(sample: &Sample, completion: &str) -> Judgement {
     let correct = verdict.matched && (sample.environment.is_none() || execution.right());
     let error = if correct { None } else { verdict.reason.or_else(|| execution.error.clone()) };
     Judgement { output, parsed, matched: verdict.matched, execution, correct, error }
+}
+
+/// BFCL's category `live_relevance` has no accepted calls: any call is right.
+fn judge_relevance(output: ParsedOutput) -> Judgement {
+    let parsed = output.calls.is_ok();
+    let matched = output.calls.as_ref().is_ok_and(|calls| !calls.is_empty());
+    let error = (!matched).then(|| match &output.calls {
+        Ok(_) => "a call is expected, none was made".to_owned(),
+        Err(error) => error.to_string(),
+    });
+    Judgement { output, parsed, matched, execution: Executed::default(), correct: matched, error }
 }
