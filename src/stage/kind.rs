@@ -4,7 +4,7 @@ use crate::{
     base::did_you_mean,
     stage::{
         StageCtx, StageError, compare, evaluate, grpo, import_model, init_model, inject_few_shot, mine_hard,
-        prepare_data, rollout, sft,
+        prepare_data, rollout, score_bfcl, sft,
     },
 };
 
@@ -55,6 +55,8 @@ kinds! {
     InjectFewShot = "inject-few-shot" => inject_few_shot,
     /// Asks a model and judges its answers.
     Evaluate = "evaluate" => evaluate,
+    /// Judges answers to BFCL officially.
+    ScoreBfcl = "score-bfcl" => score_bfcl,
     /// Puts score tables side by side.
     Compare = "compare" => compare,
 }

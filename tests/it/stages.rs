@@ -21,6 +21,7 @@ mod model_rollout;
 mod model_sft;
 mod model_support;
 mod prepare_data;
+mod score_bfcl;
 mod shipped;
 mod trl;
 mod trl_agreement;

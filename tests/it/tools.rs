@@ -1,5 +1,7 @@
 //! The tools and prompt rooms: parsing, matching, rewarding, executing, generating, rendering.
 
+mod bfcl_prompt;
+mod bfcl_scores;
 mod execution;
 mod generate;
 mod grammar;
