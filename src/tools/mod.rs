@@ -3,6 +3,7 @@
 //! Plain values in, plain values out: this room knows calls, tools and samples, and no table, file, model or clock.
 //! Stages turn table rows into [`Sample`]s and judge completions with [`judge`] and [`reward::score`].
 
+pub mod bfcl;
 mod call;
 pub mod equality;
 pub mod execution;

@@ -2,6 +2,7 @@
 
 mod bfcl_prompt;
 mod bfcl_scores;
+mod bfcl_verdicts;
 mod execution;
 mod generate;
 mod grammar;

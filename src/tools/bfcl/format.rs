@@ -127,9 +127,7 @@ impl Format {
     /// Returns the 26 official configurations in their order.
     pub fn all() -> Vec<Self> {
         let mut formats = Vec::with_capacity(26);
-        for ret_fmt in
-            [ReturnFormat::Python, ReturnFormat::Json, ReturnFormat::VerboseXml, ReturnFormat::ConciseXml]
-        {
+        for ret_fmt in [ReturnFormat::Python, ReturnFormat::Json, ReturnFormat::VerboseXml, ReturnFormat::ConciseXml] {
             for tool_call_tag in [true, false] {
                 for func_doc_fmt in [DocFormat::Python, DocFormat::Xml, DocFormat::Json] {
                     formats.push(Self { ret_fmt, tool_call_tag, func_doc_fmt, ..Self::default() });
@@ -160,10 +158,7 @@ impl fmt::Display for Format {
             PromptStyle::Experimental => "experimental",
         };
         let ret_fmt = ret_fmt.as_str();
-        write!(
-            formatter,
-            "ret_fmt={ret_fmt}&tool_call_tag={tag}&func_doc_fmt={docs}&prompt_fmt={prompt}&style={style}"
-        )
+        write!(formatter, "ret_fmt={ret_fmt}&tool_call_tag={tag}&func_doc_fmt={docs}&prompt_fmt={prompt}&style={style}")
     }
 }
 

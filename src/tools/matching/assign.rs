@@ -3,7 +3,7 @@
 /// Returns the rows that stay unmatched in a largest matching; `fits[row][column]` says what may be paired.
 ///
 /// Augmenting paths (Kuhn), a cost of rows × pairs: small for the few hundred calls that parsing lets through.
-pub(super) fn unmatched(fits: &[Vec<bool>]) -> Vec<usize> {
+pub(in crate::tools) fn unmatched(fits: &[Vec<bool>]) -> Vec<usize> {
     let columns = fits.first().map_or(0, Vec::len);
     let mut row_of = vec![None; columns];
     (0..fits.len()).filter(|&row| !augment(fits, row, &mut vec![false; columns], &mut row_of)).collect()

@@ -4,7 +4,7 @@
 //! any order. The assignment is a perfect matching: BFCL's checker takes the first call that fits and can so refuse an
 //! answer that has one. BFCL's exact verdicts, with its error names and its Java and JavaScript literals, are not here.
 
-mod assign;
+pub(super) mod assign;
 pub mod simple;
 mod types;
 mod values;

@@ -30,5 +30,5 @@ pub use error::SyntaxError;
 pub use loads::{LoadsError, loads};
 pub use number::{parse_float, parse_int};
 pub use repr::{repr, repr_str, to_str, write_float, write_repr};
-pub use resolve::{Call, CallsError, LiteralError, calls, literal};
+pub use resolve::{Call, CallsError, LiteralError, calls, calls_with_places, literal};
 pub use value::PyValue;

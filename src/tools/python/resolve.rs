@@ -104,14 +104,34 @@ pub fn calls(source: &str) -> Result<Vec<Call>, CallsError> {
 
 /// Like [`calls`], without the short cut for plain sources.
 pub(super) fn calls_of_tree(source: &str) -> Result<Vec<Call>, CallsError> {
+    each_call(source, |resolver, id| resolver.call(id))
+}
+
+/// Like [`calls`], each with the values that it passes by place, which the official decoder drops.
+///
+/// # Errors
+///
+/// As [`calls`], and for values by place that the decoder has no value for.
+pub fn calls_with_places(source: &str) -> Result<Vec<(Call, Vec<PyValue>)>, CallsError> {
+    each_call(source, |resolver, id| {
+        let call = resolver.call(id)?;
+        let Expr::Call { arguments, .. } = resolver.tree.expr(id) else { return Ok((call, Vec::new())) };
+        Ok((call, resolver.values(arguments)?))
+    })
+}
+
+fn each_call<T>(
+    source: &str,
+    mut resolve: impl FnMut(&mut Resolver<'_>, Id) -> Result<T, CallsError>,
+) -> Result<Vec<T>, CallsError> {
     let tree = parse(source)?;
     let mut resolver = Resolver { tree: &tree, budget: Budget::default() };
     match tree.expr(tree.root) {
-        Expr::Call { .. } => Ok(vec![resolver.call(tree.root)?]),
+        Expr::Call { .. } => Ok(vec![resolve(&mut resolver, tree.root)?]),
         Expr::List(items) | Expr::Tuple(items) | Expr::Set(items) => items
             .iter()
             .map(|item| match tree.expr(*item) {
-                Expr::Call { .. } => resolver.call(*item),
+                Expr::Call { .. } => resolve(&mut resolver, *item),
                 _ => Err(CallsError::new("AssertionError", "")),
             })
             .collect(),
@@ -302,7 +322,7 @@ fn constant(tree: &Tree, id: Id) -> Result<PyValue, LiteralError> {
         }
         Expr::Binary(left, operator @ (Binary::Add | Binary::Subtract), right) => {
             let left = signed(tree, *left)?;
-            let (Some(real), PyValue::Complex(_, imaginary)) = (left.as_real(), unsigned(tree, *right)?) else {
+            let (Some(real), PyValue::Complex(_, imaginary)) = (left.to_float(), unsigned(tree, *right)?) else {
                 return Err(malformed(tree, id));
             };
             PyValue::Complex(real, if *operator == Binary::Add { imaginary } else { -imaginary })

@@ -93,8 +93,8 @@ impl PyValue {
         }
     }
 
-    /// Returns an `int` or `float` as a float; `None` for other types and for what is too large.
-    pub(super) fn as_real(&self) -> Option<f64> {
+    /// Returns `float(value)` of an `int` or `float`; `None` for other types and for what is too large.
+    pub(crate) fn to_float(&self) -> Option<f64> {
         match self {
             Self::Float(number) => Some(*number),
             #[expect(clippy::cast_precision_loss, reason = "rounded as Python rounds")]

@@ -1,0 +1,418 @@
+//! A short cut for plain Java and JavaScript, which most answers are: `name(parameter = literal, …)`.
+//!
+//! It answers only where the grammars would say the same, and leaves everything else to them (`None`): other letters than
+//! ASCII, escapes, comments, operators, lambdas, reserved words.
+
+use super::code::Grammar;
+use crate::tools::python::{Call, PyDict, PyValue};
+
+/// A Java call without `;` parses only if it is long enough: the parser's repair (a missing `;`) has to be cheaper than
+/// to give up a text of that length. The bound lies well above the turning point of 11 bytes.
+const LONG_ENOUGH: usize = 17;
+
+/// Deeper arrays and objects are left to the grammar.
+const MAX_DEPTH: usize = 16;
+
+/// What a plain source is.
+pub(super) enum Found {
+    Call(Call),
+    /// Several calls with commas between.
+    Several,
+}
+
+/// Reads a plain source.
+pub(super) fn read(source: &str, grammar: Grammar) -> Option<Found> {
+    if matches!(grammar, Grammar::Java) && source.len() < LONG_ENOUGH {
+        return None;
+    }
+    let mut reader = Reader { source, bytes: source.as_bytes(), at: 0, grammar };
+    let call = reader.call()?;
+    reader.blank();
+    let mut several = false;
+    while reader.eat(b',') {
+        several = true;
+        reader.blank();
+        reader.call()?;
+        reader.blank();
+    }
+    (reader.at == source.len()).then_some(if several { Found::Several } else { Found::Call(call) })
+}
+
+struct Reader<'a> {
+    source: &'a str,
+    bytes: &'a [u8],
+    at: usize,
+    grammar: Grammar,
+}
+
+impl<'a> Reader<'a> {
+    fn byte(&self) -> u8 {
+        self.bytes.get(self.at).copied().unwrap_or(0)
+    }
+
+    fn eat(&mut self, byte: u8) -> bool {
+        let found = self.byte() == byte;
+        self.at += usize::from(found);
+        found
+    }
+
+    fn blank(&mut self) {
+        while self.byte() == b' ' {
+            self.at += 1;
+        }
+    }
+
+    const fn is_java(&self) -> bool {
+        matches!(self.grammar, Grammar::Java)
+    }
+
+    /// A name that is no reserved word.
+    fn name(&mut self) -> Option<&'a str> {
+        let start = self.at;
+        if !(self.byte().is_ascii_alphabetic() || self.byte() == b'_') {
+            return None;
+        }
+        while self.byte().is_ascii_alphanumeric() || self.byte() == b'_' {
+            self.at += 1;
+        }
+        let name = &self.source[start..self.at];
+        let ends = self.byte() < 128 && !matches!(self.byte(), b'$' | b'\\');
+        (ends && !is_reserved(name)).then_some(name)
+    }
+
+    fn dotted(&mut self) -> Option<&'a str> {
+        let start = self.at;
+        self.name()?;
+        while self.eat(b'.') {
+            self.name()?;
+        }
+        Some(&self.source[start..self.at])
+    }
+
+    fn call(&mut self) -> Option<Call> {
+        let name = self.dotted()?.to_owned();
+        self.eat(b'(').then_some(())?;
+        let mut arguments = PyDict::with_capacity(4);
+        self.blank();
+        if self.eat(b')') {
+            return Some(Call { name, arguments });
+        }
+        loop {
+            let key = self.name()?;
+            self.blank();
+            self.eat(b'=').then_some(())?;
+            self.blank();
+            let value = if self.is_java() { self.java_value()? } else { self.javascript_value()? };
+            if arguments.get_str(key).is_some() {
+                return None;
+            }
+            arguments.insert(PyValue::from(key), PyValue::Str(value));
+            self.blank();
+            if self.eat(b')') {
+                return Some(Call { name, arguments });
+            }
+            self.eat(b',').then_some(())?;
+            self.blank();
+        }
+    }
+
+    /// Text in quotes without escapes; what stands between them.
+    fn text(&mut self, quote: u8) -> Option<&'a str> {
+        let start = self.at + 1;
+        let length = self.bytes[start..].iter().position(|byte| *byte == quote)?;
+        let text = &self.source[start..start + length];
+        self.at = start + length + 1;
+        // Two quotes may begin a text over several lines.
+        if self.byte() == quote {
+            return None;
+        }
+        let plain = |byte: u8| matches!(byte, b' '..=b'~') && byte != b'\\';
+        let plain = text.bytes().all(|byte| plain(byte) || (byte >= 128 && !self.is_java()));
+        plain.then_some(text)
+    }
+
+    /// A number as both languages write it, with Java's or JavaScript's suffixes.
+    fn number(&mut self) -> Option<&'a str> {
+        let start = self.at;
+        self.eat(b'-');
+        let digits = self.at;
+        self.digits()?;
+        if self.at - digits > 1 && self.bytes[digits] == b'0' {
+            return None;
+        }
+        let mut whole = true;
+        if self.eat(b'.') {
+            whole = false;
+            self.digits()?;
+        }
+        match (self.byte(), self.is_java()) {
+            (b'f' | b'F' | b'd' | b'D', true) => self.at += 1,
+            (b'l' | b'L', true) | (b'n', false) if whole => self.at += 1,
+            _ => {}
+        }
+        self.blank_ends().then(|| &self.source[start..self.at])
+    }
+
+    fn digits(&mut self) -> Option<()> {
+        let start = self.at;
+        while self.byte().is_ascii_digit() {
+            self.at += 1;
+        }
+        (self.at > start).then_some(())
+    }
+
+    /// Whether the value ends here.
+    fn blank_ends(&self) -> bool {
+        let rest = &self.bytes[self.at..];
+        let next = rest.iter().find(|byte| **byte != b' ');
+        matches!(next, Some(b',' | b')' | b']' | b'}'))
+    }
+
+    /// `true`, `false`, `null` or a name.
+    fn word(&mut self) -> Option<&'a str> {
+        let start = self.at;
+        let rest = &self.source[start..];
+        if let Some(word) = ["true", "false", "null"].into_iter().find(|word| rest.starts_with(word)) {
+            self.at += word.len();
+            if self.blank_ends() {
+                return Some(word);
+            }
+            self.at = start;
+        }
+        let word = self.dotted()?;
+        self.blank_ends().then_some(word)
+    }
+
+    fn java_value(&mut self) -> Option<String> {
+        match self.byte() {
+            b'"' => {
+                let text = self.text(b'"')?;
+                self.blank_ends().then(|| text.to_owned())
+            }
+            b'-' | b'0'..=b'9' => self.number().map(str::to_owned),
+            b'n' if self.source[self.at..].starts_with("new ") => self.java_array(),
+            _ => self.word().map(str::to_owned),
+        }
+    }
+
+    /// `new T[]{…}`, whose text is written again without blanks.
+    fn java_array(&mut self) -> Option<String> {
+        self.at += "new ".len();
+        let start = self.at;
+        while self.byte().is_ascii_alphanumeric() {
+            self.at += 1;
+        }
+        let kind = &self.source[start..self.at];
+        let known = matches!(
+            kind,
+            "int" | "long" | "short" | "byte" | "float" | "double" | "boolean" | "char" | "String" | "Object"
+        );
+        if !known || !self.source[self.at..].starts_with("[]") {
+            return None;
+        }
+        self.at += 2;
+        self.blank();
+        self.eat(b'{').then_some(())?;
+        let mut value = format!("new {kind}[]{{");
+        self.blank();
+        while !self.eat(b'}') {
+            let element = match self.byte() {
+                b'"' => {
+                    let start = self.at;
+                    self.text(b'"')?;
+                    self.blank_ends().then(|| &self.source[start..self.at])?
+                }
+                b'-' | b'0'..=b'9' => self.number()?,
+                _ => self.word()?,
+            };
+            value.push_str(element);
+            self.blank();
+            if self.eat(b',') {
+                value.push(',');
+                self.blank();
+                if self.byte() == b'}' {
+                    return None;
+                }
+            }
+        }
+        value.push('}');
+        self.blank_ends().then_some(value)
+    }
+
+    fn javascript_value(&mut self) -> Option<String> {
+        let start = self.at;
+        if let quote @ (b'"' | b'\'') = self.byte() {
+            let text = self.text(quote)?;
+            return self.blank_ends().then(|| text.to_owned());
+        }
+        self.javascript_part(0)?;
+        Some(self.source[start..self.at].to_owned())
+    }
+
+    /// Reads over a literal.
+    fn javascript_part(&mut self, depth: usize) -> Option<()> {
+        if depth > MAX_DEPTH {
+            return None;
+        }
+        match self.byte() {
+            quote @ (b'"' | b'\'') => {
+                self.text(quote)?;
+            }
+            b'-' | b'0'..=b'9' => {
+                self.number()?;
+            }
+            b'[' => {
+                self.at += 1;
+                self.elements(b']', depth)?;
+            }
+            b'{' => {
+                self.at += 1;
+                self.properties(depth)?;
+            }
+            b'n' if self.source[self.at..].starts_with("new Array(") => {
+                self.at += "new Array(".len();
+                self.elements(b')', depth)?;
+            }
+            _ => {
+                self.word()?;
+            }
+        }
+        self.blank_ends().then_some(())
+    }
+
+    fn elements(&mut self, close: u8, depth: usize) -> Option<()> {
+        self.blank();
+        if self.eat(close) {
+            return Some(());
+        }
+        loop {
+            self.javascript_part(depth + 1)?;
+            self.blank();
+            if self.eat(close) {
+                return Some(());
+            }
+            self.eat(b',').then_some(())?;
+            self.blank();
+        }
+    }
+
+    fn properties(&mut self, depth: usize) -> Option<()> {
+        self.blank();
+        if self.eat(b'}') {
+            return Some(());
+        }
+        loop {
+            match self.byte() {
+                quote @ (b'"' | b'\'') => {
+                    self.text(quote)?;
+                }
+                _ => {
+                    self.name()?;
+                }
+            }
+            self.blank();
+            self.eat(b':').then_some(())?;
+            self.blank();
+            self.javascript_part(depth + 1)?;
+            self.blank();
+            if self.eat(b'}') {
+                return Some(());
+            }
+            self.eat(b',').then_some(())?;
+            self.blank();
+        }
+    }
+}
+
+/// Words that either language keeps for itself, anywhere.
+fn is_reserved(word: &str) -> bool {
+    matches!(
+        word,
+        "_" | "abstract"
+            | "as"
+            | "assert"
+            | "async"
+            | "await"
+            | "boolean"
+            | "break"
+            | "byte"
+            | "case"
+            | "catch"
+            | "char"
+            | "class"
+            | "const"
+            | "continue"
+            | "debugger"
+            | "default"
+            | "delete"
+            | "do"
+            | "double"
+            | "else"
+            | "enum"
+            | "export"
+            | "exports"
+            | "extends"
+            | "false"
+            | "final"
+            | "finally"
+            | "float"
+            | "for"
+            | "from"
+            | "function"
+            | "get"
+            | "goto"
+            | "if"
+            | "implements"
+            | "import"
+            | "in"
+            | "instanceof"
+            | "int"
+            | "interface"
+            | "let"
+            | "long"
+            | "module"
+            | "native"
+            | "new"
+            | "non"
+            | "null"
+            | "of"
+            | "open"
+            | "opens"
+            | "package"
+            | "permits"
+            | "private"
+            | "protected"
+            | "provides"
+            | "public"
+            | "record"
+            | "requires"
+            | "return"
+            | "sealed"
+            | "set"
+            | "short"
+            | "static"
+            | "strictfp"
+            | "super"
+            | "switch"
+            | "synchronized"
+            | "target"
+            | "this"
+            | "throw"
+            | "throws"
+            | "to"
+            | "transient"
+            | "transitive"
+            | "true"
+            | "try"
+            | "typeof"
+            | "undefined"
+            | "uses"
+            | "var"
+            | "void"
+            | "volatile"
+            | "when"
+            | "while"
+            | "with"
+            | "yield"
+    )
+}
