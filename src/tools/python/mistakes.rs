@@ -73,17 +73,16 @@ impl Parser<'_> {
 
     pub fn invalid_legacy_expression(&mut self) -> Checked {
         let start = self.at;
-        let Some(name) = self.name_text(start)?.filter(|name| name == "print" || name == "exec") else {
-            return Ok(());
-        };
+        let Some(name) = self.name_text(start)? else { return Ok(()) };
         if self.token(start + 1)?.kind == Kind::Operator(Operator::OpenRound) {
             return Ok(());
         }
+        // Mistakes in what follows are found here, whatever the name is.
         let found = self.look(|parser| {
             parser.at += 1;
             parser.star_expressions()
         })?;
-        if found.is_some() {
+        if found.is_some() && matches!(name.as_str(), "print" | "exec") {
             let line = self.tokens[start].line;
             let message = format!("Missing parentheses in call to '{name}'. Did you mean {name}(...)?");
             return Err(SyntaxError::new(message, line));

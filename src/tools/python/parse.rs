@@ -120,8 +120,8 @@ impl<'a> Parser<'a> {
         let current = self.tokens.last().map_or(1, |token| token.line);
         loop {
             match self.tokenizer.next() {
-                Err(first) => return Err(first),
-                Ok(None) => {
+                Err(first) if !is_mild(&first) => return Err(first),
+                Ok(None) | Err(_) => {
                     if let Some((bracket, line)) = self.tokenizer.open_bracket()
                         && current > line
                     {
@@ -1238,6 +1238,11 @@ impl<'a> Parser<'a> {
         let value = need!(self.expression());
         Ok(Some((Some(name), value)))
     }
+}
+
+/// Errors of the tokenizer that do not override a rule's.
+fn is_mild(error: &SyntaxError) -> bool {
+    error.message.starts_with("unexpected character after line") || error.message.starts_with("unindent does not")
 }
 
 fn never_closed(bracket: char, line: u32) -> Box<SyntaxError> {

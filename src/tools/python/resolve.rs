@@ -69,7 +69,7 @@ impl From<Box<SyntaxError>> for CallsError {
         let exception = match error.line {
             Some(_) if error.message.contains("indent") => "IndentationError",
             Some(_) => "SyntaxError",
-            None if error.message.contains("null bytes") => "ValueError",
+            None if error.message.contains("null bytes") => "SyntaxError",
             None => "RecursionError",
         };
         Self::new(exception, error.to_string())

@@ -345,7 +345,7 @@ impl<'a> Tokenizer<'a> {
         let keyword = [&b"and"[..], b"else", b"for", b"if", b"in", b"is", b"or", b"not"]
             .iter()
             .any(|keyword| rest.starts_with(keyword));
-        if !keyword && is_word_byte(self.byte(0)) {
+        if !keyword && self.byte(0) < 128 && is_word_byte(self.byte(0)) {
             return self.error(format!("invalid {name} literal"));
         }
         Ok(())
@@ -425,11 +425,8 @@ impl<'a> Tokenizer<'a> {
         let mut line = self.line;
         loop {
             if self.is_at_end() || (!long && self.byte(0) == b'\n') {
-                // A source that does not end in a line break is given one.
-                let added = u32::from(long && !self.source.ends_with('\n'));
                 let kind = if long { "triple-quoted string" } else { "string" };
-                let detected = if long { line + added } else { line };
-                let message = format!("unterminated {kind} literal (detected at line {detected})");
+                let message = format!("unterminated {kind} literal (detected at line {line})");
                 return Err(SyntaxError::new(message, first_line));
             }
             let byte = self.byte(0);

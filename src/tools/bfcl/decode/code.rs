@@ -14,6 +14,9 @@ use super::Decoded;
 /// Longer sources are refused: the parser's search for a repair of wrong code grows faster than the code.
 const MAX_BYTES: usize = 1 << 15;
 
+/// Code with more lambdas is refused: each doubles the ways in which wrong code may be read.
+const MAX_LAMBDAS: usize = 64;
+
 /// CPython's recursion limit ends the official walk at about as many levels.
 pub(super) const MAX_DEPTH: usize = 900;
 
@@ -36,6 +39,9 @@ pub(super) enum Grammar {
 pub(super) fn parse(source: &str, grammar: Grammar) -> Result<Tree, CallsError> {
     if source.len() > MAX_BYTES {
         return Err(CallsError::new("ValueError", format!("the code is longer than {MAX_BYTES} bytes")));
+    }
+    if source.matches("=>").count() + source.matches("->").count() > MAX_LAMBDAS {
+        return Err(CallsError::new("ValueError", format!("the code has more than {MAX_LAMBDAS} lambdas")));
     }
     let (kept, language, words): (_, fn() -> Language, _) = match grammar {
         Grammar::Java => (&JAVA, tree_sitter_java::language, JAVA_WORDS),

@@ -13,6 +13,8 @@ const LONG_ENOUGH: usize = 17;
 /// Deeper arrays and objects are left to the grammar.
 const MAX_DEPTH: usize = 16;
 
+const AS_LIST: &str = "Arrays.asList(";
+
 /// What a plain source is.
 pub(super) enum Found {
     Call(Call),
@@ -185,58 +187,148 @@ impl<'a> Reader<'a> {
 
     fn java_value(&mut self) -> Option<String> {
         match self.byte() {
-            b'"' => {
-                let text = self.text(b'"')?;
+            quote @ (b'"' | b'\'') => {
+                let text = self.java_text(quote)?;
                 self.blank_ends().then(|| text.to_owned())
             }
             b'-' | b'0'..=b'9' => self.number().map(str::to_owned),
-            b'n' if self.source[self.at..].starts_with("new ") => self.java_array(),
+            b'n' if self.source[self.at..].starts_with("new ") => {
+                self.at += "new ".len();
+                let value = self.java_array().or_else(|| self.java_object())?;
+                self.blank_ends().then_some(value)
+            }
             _ => self.word().map(str::to_owned),
         }
     }
 
-    /// `new T[]{…}`, whose text is written again without blanks.
-    fn java_array(&mut self) -> Option<String> {
-        self.at += "new ".len();
+    /// A text, or a character: characters are never empty.
+    fn java_text(&mut self, quote: u8) -> Option<&'a str> {
+        let text = self.text(quote)?;
+        (quote == b'"' || !text.is_empty()).then_some(text)
+    }
+
+    /// A literal or a name as it stands.
+    fn java_scalar(&mut self) -> Option<&'a str> {
+        match self.byte() {
+            quote @ (b'"' | b'\'') => {
+                let start = self.at;
+                self.java_text(quote)?;
+                self.blank_ends().then(|| &self.source[start..self.at])
+            }
+            b'-' | b'0'..=b'9' => self.number(),
+            _ => self.word(),
+        }
+    }
+
+    /// Literals up to a closing bracket.
+    fn java_scalars(&mut self, close: u8, mut each: impl FnMut(&'a str)) -> Option<()> {
+        self.blank();
+        if self.eat(close) {
+            return Some(());
+        }
+        loop {
+            each(self.java_scalar()?);
+            self.blank();
+            if self.eat(close) {
+                return Some(());
+            }
+            self.eat(b',').then_some(())?;
+            self.blank();
+        }
+    }
+
+    fn plain_word(&mut self) -> &'a str {
         let start = self.at;
         while self.byte().is_ascii_alphanumeric() {
             self.at += 1;
         }
-        let kind = &self.source[start..self.at];
+        &self.source[start..self.at]
+    }
+
+    /// `T[]{…}`, whose text is written again without blanks. Comes back where it is none.
+    fn java_array(&mut self) -> Option<String> {
+        let start = self.at;
+        let kind = self.plain_word();
         let known = matches!(
             kind,
             "int" | "long" | "short" | "byte" | "float" | "double" | "boolean" | "char" | "String" | "Object"
         );
         if !known || !self.source[self.at..].starts_with("[]") {
+            self.at = start;
             return None;
         }
         self.at += 2;
         self.blank();
         self.eat(b'{').then_some(())?;
         let mut value = format!("new {kind}[]{{");
-        self.blank();
-        while !self.eat(b'}') {
-            let element = match self.byte() {
-                b'"' => {
-                    let start = self.at;
-                    self.text(b'"')?;
-                    self.blank_ends().then(|| &self.source[start..self.at])?
-                }
-                b'-' | b'0'..=b'9' => self.number()?,
-                _ => self.word()?,
-            };
-            value.push_str(element);
-            self.blank();
-            if self.eat(b',') {
+        let mut first = true;
+        self.java_scalars(b'}', |element| {
+            if !first {
                 value.push(',');
-                self.blank();
-                if self.byte() == b'}' {
+            }
+            first = false;
+            value.push_str(element);
+        })?;
+        value.push('}');
+        Some(value)
+    }
+
+    /// `HashMap<…>()` or `ArrayList<…>(…)`; a body of plain `put` and `add` is lost, as it is officially.
+    fn java_object(&mut self) -> Option<String> {
+        let kind = self.plain_word();
+        if !matches!(kind, "HashMap" | "ArrayList") || !self.eat(b'<') {
+            return None;
+        }
+        let mut value = format!("new {kind}<");
+        if !self.eat(b'>') {
+            loop {
+                let parameter = self.plain_word();
+                if !matches!(
+                    parameter,
+                    "String" | "Object" | "Integer" | "Long" | "Float" | "Double" | "Boolean" | "Character"
+                ) {
                     return None;
                 }
+                value.push_str(parameter);
+                self.blank();
+                if self.eat(b'>') {
+                    break;
+                }
+                self.eat(b',').then_some(())?;
+                value.push(',');
+                self.blank();
             }
         }
-        value.push('}');
-        self.blank_ends().then_some(value)
+        value.push_str(">(");
+        self.eat(b'(').then_some(())?;
+        if !self.eat(b')') {
+            let start = self.at;
+            self.source[start..].starts_with(AS_LIST).then_some(())?;
+            self.at += AS_LIST.len();
+            self.java_scalars(b')', |_| {})?;
+            value.push_str(&self.source[start..self.at]);
+            value.push(')');
+            self.eat(b')').then_some(())?;
+            return Some(value);
+        }
+        value.push(')');
+        let before = self.at;
+        self.blank();
+        if !self.source[self.at..].starts_with("{{") {
+            self.at = before;
+            return Some(value);
+        }
+        self.at += 2;
+        self.blank();
+        while !self.eat(b'}') {
+            if !matches!(self.plain_word(), "put" | "add") || !self.eat(b'(') {
+                return None;
+            }
+            self.java_scalars(b')', |_| {})?;
+            self.eat(b';').then_some(())?;
+            self.blank();
+        }
+        self.eat(b'}').then_some(value)
     }
 
     fn javascript_value(&mut self) -> Option<String> {

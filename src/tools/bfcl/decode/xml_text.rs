@@ -93,8 +93,8 @@ impl<'a> Reader<'a> {
     fn error<T>(&self, at: usize, reason: &str) -> Read<T> {
         let before = &self.text[..at];
         let line = before.matches('\n').count() + 1;
-        // Columns are bytes, from 0.
-        let column = before.len() - before.rfind('\n').map_or(0, |place| place + 1);
+        // Columns are characters, from 0.
+        let column = before.rsplit('\n').next().unwrap_or("").chars().count();
         Err(CallsError::new("ParseError", format!("{reason}: line {line}, column {column}")))
     }
 
