@@ -13,12 +13,16 @@ const FUEL: u64 = 5_000_000;
 const MAX_SHOWN: usize = 80;
 const SYSTEM: &str = "system";
 const USER: &str = "user";
+const MESSAGES: &str = "messages";
 
-/// A compiled template: Jinja with the blocks `system` and `user`.
+/// A compiled template: Jinja with the blocks `system` and `user`, or with the block `messages` alone.
 ///
 /// Both blocks see `question` (the last user message), `messages`, `tools`, `category`, `language` and `id`; beside
 /// Jinja's own filters there are `tojson(indent=…)` and `signature`. White space at the ends of a block is dropped, and
 /// an empty `system` block means no system message. Undefined names are errors. There are no other files to include.
+///
+/// A block `messages` sees the same and writes the whole conversation as JSON, `[{"role": …, "content": …}…]`: what texts
+/// it has stays as it is, white space included. `{{ messages | tojson }}` shows a sample's messages as they are.
 ///
 /// ```
 /// use toolexpander::{base::Seed, prompt::Template, tools::suite::{GenerateOptions, generate}};
@@ -35,6 +39,8 @@ pub struct Template {
     environment: Arc<Environment<'static>>,
     name: Arc<str>,
     source: Arc<str>,
+    /// Whether the block `messages` writes the conversation.
+    whole: bool,
 }
 
 impl Template {
@@ -63,9 +69,10 @@ impl Template {
             line: error.line().unwrap_or(1),
             reason: reason(&error),
         })?;
-        let template = Self { environment: Arc::new(environment), name: name.into(), source: source.into() };
+        let whole = declares(source, MESSAGES);
+        let template = Self { environment: Arc::new(environment), name: name.into(), source: source.into(), whole };
         for block in [SYSTEM, USER] {
-            if !declares(source, block) {
+            if !whole && !declares(source, block) {
                 return Err(PromptError::MissingBlock { template: name.to_owned(), block });
             }
         }
@@ -73,11 +80,15 @@ impl Template {
     }
 
     /// Returns the messages that ask a sample: the system text, the demonstrations, earlier turns as they stand, and the
-    /// question.
+    /// question; of a template with the block `messages`, those, with the demonstrations behind the first system messages.
     ///
     /// # Errors
-    /// When the template fails on the sample, or the sample's last message is not the user's.
+    /// When the template fails on the sample, the sample's last message is not the user's, or what the block `messages`
+    /// writes is no list of messages.
     pub fn render(&self, sample: &Sample) -> Result<Vec<Message>, PromptError> {
+        if self.whole {
+            return self.conversation(sample);
+        }
         let (earlier, question) = split_question(sample)?;
         let [system, user] = self.blocks([SYSTEM, USER], sample, question)?;
         let mut messages = Vec::new();
@@ -90,11 +101,26 @@ impl Template {
         Ok(messages)
     }
 
-    /// Returns the text of the user's turn alone.
+    /// Returns what the block `messages` writes, with the demonstrations.
+    fn conversation(&self, sample: &Sample) -> Result<Vec<Message>, PromptError> {
+        let [text] = self.blocks([MESSAGES], sample, sample.question())?;
+        let mut messages: Vec<Message> = serde_json::from_str(&text).map_err(|error| PromptError::Sample {
+            sample: sample.id.clone(),
+            reason: format!("gets no JSON list of messages from the block `{MESSAGES}` of {}: {error}", self.name),
+        })?;
+        let behind = messages.iter().take_while(|message| message.role == SYSTEM).count();
+        messages.splice(behind..behind, sample.demonstrations.iter().flatten().cloned());
+        Ok(messages)
+    }
+
+    /// Returns the text of the user's turn alone; of a template with the block `messages`, the question as it stands.
     ///
     /// # Errors
     /// As [`Template::render`].
     pub fn question(&self, sample: &Sample) -> Result<String, PromptError> {
+        if self.whole {
+            return Ok(split_question(sample)?.1.to_owned());
+        }
         let [user] = self.blocks([USER], sample, split_question(sample)?.1)?;
         Ok(user)
     }

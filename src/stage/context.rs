@@ -251,6 +251,23 @@ impl<'a> StageCtx<'a> {
         write_whole(&slot.path, bytes)
     }
 
+    /// Writes a file of an output that is a folder, making the folders on the way.
+    ///
+    /// # Errors
+    /// [`StageError::Port`] if the output is no folder, [`StageError::Io`].
+    pub fn write_into(&mut self, port: &str, relative: &str, bytes: &[u8]) -> Result<(), StageError> {
+        let slot = self.slot(port)?;
+        if !slot.artifact_type.is_folder() {
+            let reason = format!("the stage fills a folder, the request wants `{}`", slot.artifact_type);
+            return Err(StageError::Port { port: port.to_owned(), reason });
+        }
+        let path = slot.path.join(relative);
+        if let Some(folder) = path.parent() {
+            fs::create_dir_all(folder).map_err(StageError::io("create", folder))?;
+        }
+        write_whole(&path, bytes)
+    }
+
     /// Returns the folder that outlives a killed attempt of the same key.
     pub fn scratch(&self) -> &Utf8Path {
         &self.request.scratch

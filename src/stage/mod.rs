@@ -23,6 +23,7 @@ mod mine_hard;
 mod prepare_data;
 mod rollout;
 pub mod samples;
+mod score_bfcl;
 mod sft;
 pub mod shipped;
 pub mod statistics;

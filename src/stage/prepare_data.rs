@@ -9,6 +9,7 @@ mod bfcl;
 mod concrete;
 mod format;
 mod jsonl;
+mod official;
 mod rows;
 mod schema;
 mod split;
@@ -19,7 +20,7 @@ use serde::Deserialize;
 
 use self::{format::Format, rows::BadRow};
 use crate::{
-    stage::{Source, StageCtx, StageError},
+    stage::{Fetched, Source, StageCtx, StageError},
     table::ReportRow,
     tools::{Sample, Style, answer_text, api_bank::Mode, judge, suite::Suite},
 };
@@ -42,6 +43,8 @@ struct Parameters {
     max_tools_chars: usize,
     on_bad_row: OnBadRow,
     rejected_gold: RejectedGold,
+    /// How the benchmark's own prompts are written; absent: templates write prompts.
+    prompt_format: Option<String>,
 }
 
 /// What becomes of samples whose own gold answer is not accepted: nothing a model says can be right.
@@ -96,8 +99,10 @@ pub(super) fn run(context: &mut StageCtx) -> Result<(), StageError> {
     let mut samples = gathered.samples;
     check_ids(&samples)?;
     drop_long(&mut samples, &parameters, &mut report);
-    judge_gold(context, &mut samples, parameters.rejected_gold, &mut report);
-    report.count("duplicates", split::drop_duplicates(&mut samples));
+    if parameters.prompt_format.is_none() {
+        judge_gold(context, &mut samples, parameters.rejected_gold, &mut report);
+        report.count("duplicates", split::drop_duplicates(&mut samples));
+    }
     let (mut train, mut eval) = split::by_id(samples, parameters.eval_fraction);
     report.count("leaks", split::drop_leaks(&mut train, &eval));
     let over = split::limit(&mut train, parameters.limit, parameters.limit_by)
@@ -119,24 +124,38 @@ pub(super) fn run(context: &mut StageCtx) -> Result<(), StageError> {
     context.write_table("report", &report.0)
 }
 
+/// Returns the `.json` and `.jsonl` files of what was fetched: path and text.
+pub(super) fn texts(context: &StageCtx, fetched: &Fetched) -> Result<Vec<(String, String)>, StageError> {
+    Ok(format::files(context, fetched)?.into_iter().map(|file| (file.name, file.text)).collect())
+}
+
 fn gather(context: &mut StageCtx, parameters: &Parameters) -> Result<Gathered, StageError> {
     let given = |text: &str| (!text.is_empty()).then(|| text.to_owned());
     if let Source::Text(text) = context.source("source")?
         && let Some(query) = text.strip_prefix("suite:")
     {
+        if parameters.prompt_format.is_some() {
+            return Err(StageError::parameter("prompt-format", "only BFCL has prompts of its own, not a suite"));
+        }
         return suite::read(query, &parameters.categories);
     }
     let (member, digest) = (given(&parameters.member), given(&parameters.digest));
     let fetched = context.fetch("source", member.as_deref(), digest.as_deref())?;
     let files = format::files(context, &fetched)?;
     let format = Format::choose(&parameters.format, &files)?;
+    let prompts = parameters.prompt_format.as_deref().map(official::format).transpose()?;
     context.log(format!("{}: {} files, read as `{}`", fetched.origin, files.len(), format.name()));
-    let gathered = match format {
-        Format::Bfcl => bfcl::read(&files, &parameters.categories)?,
-        Format::Toolrl => toolrl::read(&files, &parameters.categories),
-        Format::Jsonl => jsonl::read(&files, &parameters.categories),
-        Format::ApiBank(Mode::Toolrl) => api_bank::read_toolrl(&files, &parameters.categories),
-        Format::ApiBank(mode) => api_bank::read(&files, mode, &parameters.categories),
+    let gathered = match (format, &prompts) {
+        (Format::Bfcl, Some(prompts)) => official::read(&files, &parameters.categories, prompts)?,
+        (_, Some(_)) => {
+            let reason = format!("only BFCL has prompts of its own, the source is read as `{}`", format.name());
+            return Err(StageError::parameter("prompt-format", reason));
+        }
+        (Format::Bfcl, None) => bfcl::read(&files, &parameters.categories)?,
+        (Format::Toolrl, None) => toolrl::read(&files, &parameters.categories),
+        (Format::Jsonl, None) => jsonl::read(&files, &parameters.categories),
+        (Format::ApiBank(Mode::Toolrl), None) => api_bank::read_toolrl(&files, &parameters.categories),
+        (Format::ApiBank(mode), None) => api_bank::read(&files, mode, &parameters.categories),
     };
     if gathered.samples.is_empty() && gathered.bad.is_empty() {
         let what = format!("holds no row of the categories {:?}", parameters.categories);

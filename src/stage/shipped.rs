@@ -36,6 +36,7 @@ pub static KINDS: &[ShippedKind] = shipped! {
     "mine-hard" [],
     "prepare-data" [],
     "rollout" ["prompt.j2"],
+    "score-bfcl" [],
     "sft" ["prompt.j2"],
 };
 

@@ -2,6 +2,7 @@
 
 use super::{
     Sample, api_bank,
+    bfcl::Category,
     execution::{self, Executed},
     matching,
     parse::{self, ParsedOutput},
@@ -35,6 +36,9 @@ pub fn judge(sample: &Sample, completion: &str) -> Judgement {
         let (correct, error, error_type) = (executed.right(), executed.error.clone(), executed.error_type());
         return Judgement { output, parsed, matched, execution: executed, correct, error, error_type };
     }
+    if sample.category == Category::LiveRelevance.as_str() && sample.answer.is_empty() {
+        return judge_relevance(output);
+    }
     let verdict = matching::matches_output(&output, &sample.answer, &sample.tools);
     let no_call_is_right = sample.answer.is_empty();
     let parsed = output.calls.is_ok() || no_call_is_right;
@@ -51,4 +55,16 @@ pub fn judge(sample: &Sample, completion: &str) -> Judgement {
         (false, false) => (verdict.reason, verdict.error_type),
     };
     Judgement { output, parsed, matched: verdict.matched, execution, correct, error, error_type }
+}
+
+/// BFCL's category `live_relevance` has no accepted calls: any call is right.
+fn judge_relevance(output: ParsedOutput) -> Judgement {
+    let parsed = output.calls.is_ok();
+    let matched = output.calls.as_ref().is_ok_and(|calls| !calls.is_empty());
+    let error = (!matched).then(|| match &output.calls {
+        Ok(_) => "a call is expected, none was made".to_owned(),
+        Err(error) => error.to_string(),
+    });
+    let error_type = (!matched).then_some(if parsed { "wrong-count" } else { "unparsable" });
+    Judgement { output, parsed, matched, execution: Executed::default(), correct: matched, error, error_type }
 }

@@ -26,6 +26,7 @@ mod model_sft;
 mod model_support;
 mod model_turns;
 mod prepare_data;
+mod score_bfcl;
 mod shipped;
 mod trl;
 mod trl_agreement;

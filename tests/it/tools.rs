@@ -1,6 +1,8 @@
 //! The tools and prompt rooms: parsing, matching, rewarding, executing, generating, rendering.
 
 mod api_bank;
+mod bfcl_prompt;
+mod bfcl_scores;
 mod bfcl_verdicts;
 mod episode;
 mod execution;

@@ -174,7 +174,7 @@ fn messages(question: &Value, place: &str) -> Result<Vec<Message>, BadRow> {
     Ok(messages)
 }
 
-fn tools(functions: &Value, place: &str) -> Result<Vec<ToolSpec>, BadRow> {
+pub(super) fn tools(functions: &Value, place: &str) -> Result<Vec<ToolSpec>, BadRow> {
     let mut tools: Vec<ToolSpec> = typed(functions, place, "function")?;
     for tool in &mut tools {
         tool.parameters = schema::normalised(&tool.parameters);
@@ -182,7 +182,7 @@ fn tools(functions: &Value, place: &str) -> Result<Vec<ToolSpec>, BadRow> {
     Ok(tools)
 }
 
-fn expected(truth: &Value, place: &str) -> Result<Vec<ExpectedCall>, BadRow> {
+pub(super) fn expected(truth: &Value, place: &str) -> Result<Vec<ExpectedCall>, BadRow> {
     let calls: Vec<IndexMap<String, IndexMap<String, Vec<Value>>>> = typed(truth, place, "ground_truth")?;
     let one = |call: IndexMap<String, IndexMap<String, Vec<Value>>>| {
         let mut entries = call.into_iter();

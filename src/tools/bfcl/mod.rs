@@ -1,7 +1,7 @@
 //! BFCL v4, single turn: decoding model text, judging the calls, as the official `bfcl-eval` 2026.3.23 does it.
 //!
 //! An implementation of its own: facts of the official package, none of its code. It knows no files and no clock; what
-//! is decoded is never run. Who reads question files, writes result folders and adds up scores calls [`judge`].
+//! is decoded is never run. [`judge`] gives verdicts; [`prompt`] asks, [`questions`] and [`scores`] have the official files.
 
 mod category;
 mod check;
@@ -11,6 +11,9 @@ mod fair;
 mod format;
 mod judge;
 pub mod multi_turn;
+pub mod prompt;
+pub mod questions;
+pub mod scores;
 mod verdict;
 
 pub use category::{Category, FILE_PREFIX, Group, Language, Task};

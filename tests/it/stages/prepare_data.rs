@@ -7,7 +7,7 @@ use toolexpander::{
     base::Digest,
     stage::samples,
     table::{ReportRow, SampleRow},
-    tools::{Sample, answer_text, judge, parse, render::Style},
+    tools::{self, Sample, answer_text, judge, parse, render::Style},
 };
 
 use super::harness::{Outcome, StageRun};
@@ -108,6 +108,49 @@ fn a_system_message_of_the_question_is_kept_before_the_question() {
     assert!(samples.iter().all(|sample| sample.category == "live_simple"));
     assert!(samples.iter().flat_map(|sample| &sample.messages).all(|message| message.role != "system"));
     assert!(samples.iter().any(|sample| sample.messages[0].content.contains("\n\n")));
+}
+
+fn official(format: &str, categories: Vec<&str>) -> StageRun {
+    let folder = Utf8PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/bfcl/run/data");
+    prepare(folder).param("prompt-format", format).param("eval-fraction", 1.0).param("categories", categories)
+}
+
+#[test]
+fn official_prompts_come_as_system_messages_and_the_set_stays_whole() {
+    let outcome = official("official", vec![]).run().unwrap();
+    let counts = report(&outcome);
+    assert_eq!(counts["eval"], counts["read"], "{counts:?}");
+    assert!(counts["eval.live_relevance"] > 0.0 && !counts.contains_key("eval.multi_turn_base"), "{counts:?}");
+    let samples = all(&outcome);
+    for sample in &samples {
+        let [system, .., user] = sample.messages.as_slice() else { panic!("{} has too few messages", sample.id) };
+        assert!(system.role == "system" && user.role == "user", "{}", sample.id);
+        assert!(system.content.starts_with("You are an expert in composing functions."), "{}", sample.id);
+        let tool = &sample.tools[0].name;
+        assert!(system.content.contains(&format!("\"name\": \"{tool}\"")), "{}", sample.id);
+    }
+    let java = samples.iter().find(|sample| sample.category == "simple_java").unwrap();
+    assert!(java.messages[0].content.contains("is in Java 8 SDK syntax."));
+    let relevance = samples.iter().find(|sample| sample.category == "live_relevance").unwrap();
+    assert!(tools::judge(relevance, "[f(x=1)]").correct && !tools::judge(relevance, "[]").correct);
+    let other = official(
+        "ret_fmt=json&tool_call_tag=True&func_doc_fmt=xml&prompt_fmt=plaintext&style=classic",
+        vec!["multiple"],
+    );
+    let samples = all(&other.run().unwrap());
+    assert!(samples.iter().all(|sample| sample.messages[0].content.contains("<TOOLCALL>```json")));
+}
+
+#[test]
+fn official_prompts_are_bfcls_own() {
+    let error = official("oficial", vec![]).fails();
+    assert!(error.contains("parameter `prompt-format`: `oficial` is no prompt format: expected `official`"), "{error}");
+    let error = official("official", vec!["multi_turn_base"]).fails();
+    assert!(error.contains("`multi_turn_base` is no single-turn category of BFCL"), "{error}");
+    let error = official("official", vec!["format_sensitivity"]).fails();
+    assert!(error.contains("there is no file `BFCL_v4_format_sensitivity.json`"), "{error}");
+    let error = prepare(fixture("rlla")).param("prompt-format", "official").fails();
+    assert!(error.contains("only BFCL has prompts of its own, the source is read as `toolrl`"), "{error}");
 }
 
 #[test]

@@ -57,6 +57,21 @@ fn earlier_turns_stay_and_an_empty_system_block_is_no_message() {
 }
 
 #[test]
+fn a_block_of_messages_shows_them_as_they_are() {
+    let template = Template::named("messages", include_str!("../../../stages/shared/messages.j2")).unwrap();
+    let mut sample = sample();
+    sample.messages = vec![Message::new("system", "s\n"), Message::new("user", " <a> \"é\"\n\n")];
+    assert_eq!(template.render(&sample).unwrap(), sample.messages);
+    assert_eq!(template.question(&sample).unwrap(), sample.messages[1].content);
+    sample.demonstrations = vec![vec![Message::new("user", "q"), Message::new("assistant", "a")]];
+    let roles: Vec<_> = template.render(&sample).unwrap().into_iter().map(|message| message.role).collect();
+    assert_eq!(roles, ["system", "user", "assistant", "user"]);
+    let wrong = Template::new("{% block messages %}{{ question }}{% endblock %}").unwrap();
+    let error = wrong.render(&sample).unwrap_err().to_string();
+    assert!(error.contains("the sample `s-1` gets no JSON list of messages from the block `messages`"), "{error}");
+}
+
+#[test]
 fn templates_never_see_answers() {
     for secret in ["gold", "answer", "environment", "sample"] {
         let source =

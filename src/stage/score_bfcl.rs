@@ -1,0 +1,177 @@
+//! `score-bfcl`: answers to BFCL, judged as the official evaluator does, in its files.
+//!
+//! The walk: gather answers (a result folder, tables of `evaluate`, episodes with verdicts) → judge them by category →
+//! add up → write. What is judged how, `tools::bfcl` knows; this only reads and writes.
+
+mod answers;
+mod fair;
+mod judging;
+
+use std::collections::BTreeMap;
+
+use serde::Deserialize;
+
+use self::judging::Scored;
+use crate::{
+    stage::{StageCtx, StageError},
+    table::{ReportRow, ScoreRow},
+    tools::bfcl::{
+        Category,
+        scores::{Board, ModelCard, ModelScores, Prices, csv, file, layout, results},
+    },
+};
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+struct Parameters {
+    /// Absent where it is a path.
+    #[serde(default, rename = "source")]
+    _source: Option<String>,
+    /// The same.
+    #[serde(default, rename = "results")]
+    _results: Option<String>,
+    member: String,
+    digest: String,
+    model: String,
+    categories: Vec<String>,
+    mode: Mode,
+    partial: bool,
+    reasoning: Reasoning,
+    display_name: String,
+    url: String,
+    organization: String,
+    license: String,
+    prices: Option<PriceTable>,
+}
+
+#[derive(Clone, Copy, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct PriceTable {
+    input: f64,
+    output: f64,
+}
+
+/// Whose verdicts the output `scores` has.
+#[derive(Clone, Copy, PartialEq, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+enum Mode {
+    Official,
+    Fair,
+}
+
+/// What becomes of thoughts in answers.
+#[derive(Clone, Copy, PartialEq, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+enum Reasoning {
+    Keep,
+    Split,
+}
+
+pub(super) fn run(context: &mut StageCtx) -> Result<(), StageError> {
+    let parameters: Parameters = context.params()?;
+    let wanted = categories(&parameters.categories)?;
+    let answers = answers::gather(context, &parameters, &wanted)?;
+    let scored = judging::judge(context, &parameters, &answers)?;
+    for (category, rows) in &answers.rows {
+        let path = format!("result/{}", layout::result_path(&answers.model, *category));
+        context.write_into("folder", &path, results::write(rows).as_bytes())?;
+    }
+    for (category, judged) in &scored.judged {
+        let formats = scored.formats.as_ref().filter(|_| *category == Category::FormatSensitivity);
+        let path = format!("score/{}", layout::score_path(&answers.model, *category));
+        context.write_into("folder", &path, file::write(judged, formats).as_bytes())?;
+    }
+    let board = Board::new(scored.category_scores());
+    let mut report = report(&board, &scored);
+    if let Some(fair) = &scored.fair {
+        report.extend(fair::report(fair));
+        context.write_into("folder", "differences.jsonl", fair.lines().as_bytes())?;
+        context.log(format!("{} verdicts are other than the official ones", fair.differences.len()));
+    }
+    let card = card(&parameters, &answers.model);
+    let model = ModelScores { card, board, formats: scored.formats.clone(), usage: scored.usage.clone() };
+    for (name, text) in csv::tables(std::slice::from_ref(&model)) {
+        context.write_into("folder", &format!("score/{name}"), text.as_bytes())?;
+    }
+    context.log(format!("{}: {}", answers.model, summary(&model.board)));
+    let rows: Vec<ScoreRow> = scored.rows;
+    context.write_table("scores", &rows)?;
+    context.write_table("report", &report)
+}
+
+fn categories(names: &[String]) -> Result<Vec<Category>, StageError> {
+    let one = |name: &String| {
+        Category::named(name).ok_or_else(|| {
+            let known: Vec<&str> = Category::ALL.iter().map(|category| category.as_str()).collect();
+            let reason = format!("`{name}` is no category of BFCL; expected some of: {}", known.join(", "));
+            StageError::parameter("categories", reason)
+        })
+    };
+    names.iter().map(one).collect()
+}
+
+fn card(parameters: &Parameters, model: &str) -> ModelCard {
+    let name =
+        if parameters.display_name.is_empty() { layout::model_folder(model) } else { parameters.display_name.clone() };
+    ModelCard {
+        display_name: name,
+        url: parameters.url.clone(),
+        organization: parameters.organization.clone(),
+        license: parameters.license.clone(),
+        prices: parameters.prices.map(|PriceTable { input, output }| Prices { input, output }),
+    }
+}
+
+/// Returns the summaries of the leaderboard by name.
+fn summaries(board: &Board) -> [(&'static str, f64); 6] {
+    [
+        ("overall", board.overall),
+        ("non_live", board.non_live),
+        ("live", board.live),
+        ("irrelevance", board.irrelevance),
+        ("multi_turn", board.multi_turn),
+        ("agentic", board.agentic),
+    ]
+    .map(|(name, cell)| (name, cell.accuracy))
+}
+
+fn summary(board: &Board) -> String {
+    let parts = summaries(board).map(|(name, accuracy)| format!("{name} {:.2} %", accuracy * 100.0));
+    let missing = Category::ALL.iter().filter(|category| !board.categories().contains_key(category)).count();
+    let missing = missing - usize::from(!board.categories().contains_key(&Category::FormatSensitivity));
+    format!("{} ({missing} of {} categories are missing and count as 0)", parts.join(", "), Category::ALL.len() - 1)
+}
+
+#[expect(clippy::cast_precision_loss, reason = "counts of rows")]
+fn report(board: &Board, scored: &Scored) -> Vec<ReportRow> {
+    let mut rows = Vec::new();
+    let mut add = |name: String, value: f64| rows.push(ReportRow { name, value });
+    for (name, accuracy) in summaries(board) {
+        add(format!("summary.{name}"), accuracy);
+    }
+    let mut mistakes: BTreeMap<&str, usize> = BTreeMap::new();
+    for (category, judged) in &scored.judged {
+        let (right, all) = file::count(judged);
+        add(format!("{category}.samples"), all as f64);
+        add(format!("{category}.correct"), right as f64);
+        add(format!("{category}.accuracy"), right as f64 / all as f64);
+        for failure in judged.iter().filter_map(|judged| judged.failure.as_ref()) {
+            *mistakes.entry(failure.error_type.as_str()).or_default() += 1;
+        }
+    }
+    if let Some(formats) = &scored.formats {
+        let spread = formats.spread();
+        add("format_sensitivity.max-delta".to_owned(), spread.max_delta);
+        add("format_sensitivity.deviation".to_owned(), spread.deviation);
+        for configuration in formats.configurations.keys() {
+            add(format!("format_sensitivity.{configuration}"), formats.accuracy(configuration).unwrap_or_default());
+        }
+    }
+    for (mistake, count) in mistakes {
+        add(format!("mistakes.{mistake}"), count as f64);
+    }
+    for (category, count) in &scored.unjudged {
+        add(format!("unjudged.{category}"), *count as f64);
+    }
+    rows
+}
