@@ -37,7 +37,7 @@ fn wrong_answers_are_told_apart() {
         let prose = score_completion(&sample, "I would be glad to help you with that.");
         assert!(!prose.parsed && !prose.executed && !prose.correct && prose.calls.is_empty(), "{prose:?}");
         assert!(!prose.error.is_empty());
-        assert_eq!(prose.error_type, "unparsable");
+        assert_eq!(prose.error_type, "no-call");
         let nothing = score_completion(&sample, "[]");
         assert!(nothing.parsed && !nothing.matched && !nothing.correct, "{nothing:?}");
         assert_eq!(nothing.error_type, "no-call");
@@ -95,7 +95,7 @@ fn a_model_is_asked_every_question_in_order() {
     #[expect(clippy::cast_precision_loss, reason = "nine rows")]
     let share = parsed as f64 / 9.0;
     let row = report(&outcome, "", "parsed");
-    assert_eq!((row.total, row.value, row.ci_low < share, row.ci_high > share), (9, share, true, true));
+    assert_eq!((row.total, row.value, row.ci_low < share, row.ci_high >= share), (9, share, true, true));
     assert_eq!(report(&outcome, "simple", "parsed").total, 9);
     assert_eq!(report(&outcome, "lock", "correct").total, 3);
     let tokens: i32 = scores.iter().map(|row| row.completion_tokens).sum();

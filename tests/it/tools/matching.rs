@@ -26,7 +26,8 @@ fn mistakes_have_names_to_count_by() {
     let two = [one[0].clone(), expected("cancel", json!({}))];
     for (text, answer, error_type) in [
         ("[book(place='Rome', nights=3)]", &one[..], None),
-        ("Rome is nice.", &one, Some("unparsable")),
+        ("Rome is nice.", &one, Some("no-call")),
+        ("[book(place='Rome'", &one, Some("unparsable")),
         ("<think>Rome", &one, Some("unclosed-thinking")),
         ("", &one, Some("no-call")),
         ("[]", &one, Some("no-call")),
