@@ -80,7 +80,7 @@ mod tests {
     fn values_end_where_the_patterns_say() {
         assert_eq!(
             arguments(r#"[f(a='it"s', b="x", c=[1, [2]], d=word more)]"#),
-            Some(json!({"a": "it", "c": "[1, [2]]", "d": "word"}))
+            Some(json!({"a": "it", "b": "x", "c": "[1, [2]]", "d": "word"}))
         );
         assert_eq!(arguments("[f(a='', b='x')]"), Some(json!({"a": "', b="})));
         assert_eq!(arguments("[f(a = 'one', a='two')]"), Some(json!({"a": "two"})));

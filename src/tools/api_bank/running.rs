@@ -73,12 +73,12 @@ impl World {
     /// # Errors
     /// When the tool is not run.
     pub fn call(&mut self, call: &Call) -> Result<Map<String, Value>, CallError> {
+        if let Some(reserved) = call.arguments.keys().find(|name| ["self", "tool_name"].contains(&name.as_str())) {
+            return Err(CallError::Reserved { argument: reserved.clone() });
+        }
         let tool = tool(&call.name)?;
         let mut arguments = Map::new();
         for (name, value) in &call.arguments {
-            if ["self", "tool_name"].contains(&name.as_str()) {
-                return Err(CallError::Reserved { argument: name.clone() });
-            }
             let parameter =
                 tool.parameter(name).ok_or_else(|| CallError::UnknownParameter { argument: name.clone() })?;
             arguments.insert(name.clone(), converted(parameter, value)?);

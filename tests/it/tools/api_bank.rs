@@ -292,7 +292,7 @@ fn arguments() -> impl Strategy<Value = (String, Map<String, Value>)> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 400, failure_persistence: None, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: 150, failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
     fn no_call_panics(calls in prop::collection::vec(arguments(), 1..6), result in value(), text in ".{0,60}") {
