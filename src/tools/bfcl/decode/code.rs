@@ -12,8 +12,9 @@ use crate::tools::python::{Call, CallsError, PyDict, PyValue};
 
 use super::Decoded;
 
-/// Longer sources are refused: the parser's search for a repair of wrong code grows faster than the code.
-const MAX_BYTES: usize = 1 << 15;
+/// Longer sources that are not plain are refused: the search for a repair of wrong code takes milliseconds per kilobyte.
+/// BFCL's Java and JavaScript answers have up to 400 bytes; plain ones are read at any length.
+const MAX_BYTES: usize = 1 << 11;
 
 /// Code with more lambdas is refused: each doubles the ways in which wrong code may be read.
 const MAX_LAMBDAS: usize = 64;

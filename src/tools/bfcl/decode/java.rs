@@ -18,6 +18,7 @@ use crate::tools::python::{CallsError, PyDict, PyValue};
 pub(super) fn decode(source: &str) -> Result<Decoded, CallsError> {
     match plain::read(source, Grammar::Java) {
         Some(plain::Found::Call(call)) => return Ok(Decoded::Calls(vec![call])),
+        Some(plain::Found::Nothing) => return Ok(Decoded::Other(PyValue::Dict(PyDict::new()))),
         Some(plain::Found::Several) => return Err(CallsError::new("SyntaxError", WORDS)),
         None => {}
     }

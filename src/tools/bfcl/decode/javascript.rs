@@ -15,8 +15,8 @@ use crate::tools::python::{CallsError, PyValue};
 pub(super) fn decode(source: &str) -> Result<Decoded, CallsError> {
     match plain::read(source, Grammar::JavaScript) {
         Some(plain::Found::Call(call)) => Ok(Decoded::Calls(vec![call])),
-        // One statement, but no call.
-        Some(plain::Found::Several) => Ok(Decoded::Other(PyValue::None)),
+        // No statement that is a call.
+        Some(plain::Found::Several | plain::Found::Nothing) => Ok(Decoded::Other(PyValue::None)),
         None => decode_by_grammar(source),
     }
 }

@@ -6,9 +6,9 @@
 use super::code::Grammar;
 use crate::tools::python::{Call, PyDict, PyValue};
 
-/// A Java call without `;` parses only if it is long enough: the parser's repair (a missing `;`) has to be cheaper than
-/// to give up a text of that length. The bound lies well above the turning point of 11 bytes.
-const LONG_ENOUGH: usize = 17;
+/// A Java call without `;` parses only if it is long enough: the parser's repair, a missing `;`, costs 610, to give up the
+/// text 600 and one per byte. Texts near the turning point are left to the grammar.
+const LONG_ENOUGH: usize = 13;
 
 /// Deeper arrays and objects are left to the grammar.
 const MAX_DEPTH: usize = 16;
@@ -17,6 +17,8 @@ const AS_LIST: &str = "Arrays.asList(";
 
 /// What a plain source is.
 pub(super) enum Found {
+    /// Blanks.
+    Nothing,
     Call(Call),
     /// Several calls with commas between.
     Several,
@@ -24,6 +26,9 @@ pub(super) enum Found {
 
 /// Reads a plain source.
 pub(super) fn read(source: &str, grammar: Grammar) -> Option<Found> {
+    if source.bytes().all(|byte| byte == b' ') {
+        return Some(Found::Nothing);
+    }
     if matches!(grammar, Grammar::Java) && source.len() < LONG_ENOUGH {
         return None;
     }
@@ -59,7 +64,7 @@ impl<'a> Reader<'a> {
     }
 
     fn blank(&mut self) {
-        while self.byte() == b' ' {
+        while matches!(self.byte(), b' ' | b'\n') {
             self.at += 1;
         }
     }
@@ -166,7 +171,7 @@ impl<'a> Reader<'a> {
     /// Whether the value ends here.
     fn blank_ends(&self) -> bool {
         let rest = &self.bytes[self.at..];
-        let next = rest.iter().find(|byte| **byte != b' ');
+        let next = rest.iter().find(|byte| !matches!(**byte, b' ' | b'\n'));
         matches!(next, Some(b',' | b')' | b']' | b'}'))
     }
 
@@ -285,7 +290,24 @@ impl<'a> Reader<'a> {
                 let parameter = self.plain_word();
                 if !matches!(
                     parameter,
-                    "String" | "Object" | "Integer" | "Long" | "Float" | "Double" | "Boolean" | "Character"
+                    "String"
+                        | "Object"
+                        | "Integer"
+                        | "Long"
+                        | "Float"
+                        | "Double"
+                        | "Boolean"
+                        | "Character"
+                        | "Short"
+                        | "Byte"
+                        | "int"
+                        | "long"
+                        | "float"
+                        | "double"
+                        | "boolean"
+                        | "char"
+                        | "short"
+                        | "byte"
                 ) {
                     return None;
                 }
