@@ -124,8 +124,6 @@ pub(super) struct Node {
     pub expr: Expr,
     /// Its first token.
     pub first: usize,
-    /// Behind its last token.
-    pub behind: usize,
 }
 
 /// A whole parsed expression.

@@ -206,15 +206,15 @@ impl<'a> Parser<'a> {
 
     pub fn node(&mut self, expr: Expr, first: usize) -> Id {
         let id = Id::try_from(self.nodes.len()).expect("a source has far fewer nodes than 2^32");
-        self.nodes.push(Node { expr, first, behind: self.at });
+        self.nodes.push(Node { expr, first });
         id
     }
 
     /// Takes over another source's nodes, returns what its root is called here.
     pub fn adopt(&mut self, nodes: Vec<Node>, root: Id) -> Id {
         let offset = Id::try_from(self.nodes.len()).expect("a source has far fewer nodes than 2^32");
-        let (first, behind) = (self.at.saturating_sub(1), self.at);
-        self.nodes.extend(nodes.into_iter().map(|node| Node { expr: node.expr.renumbered(offset), first, behind }));
+        let first = self.at.saturating_sub(1);
+        self.nodes.extend(nodes.into_iter().map(|node| Node { expr: node.expr.renumbered(offset), first }));
         root + offset
     }
 
