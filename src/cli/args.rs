@@ -109,6 +109,9 @@ pub struct RunArguments {
     /// Begins no new stage after the first failure.
     #[arg(long)]
     pub fail_fast: bool,
+    /// Lets tool servers run without a sandbox on a machine that has none.
+    #[arg(long)]
+    pub allow_unsandboxed: bool,
     /// Prints one JSON object at the end instead of tables.
     #[arg(long)]
     pub json: bool,

@@ -16,6 +16,7 @@ pub(super) fn run(arguments: &RunArguments, store: Option<&camino::Utf8PathBuf>)
     let mut options = RunOptions::new(&loaded.folder, stop).map_err(unavailable)?;
     options.project_folder.clone_from(&loaded.project.root);
     options.fail_fast = arguments.fail_fast;
+    options.allow_unsandboxed = arguments.allow_unsandboxed;
     if let Some(jobs) = arguments.jobs {
         // More slots than cores are wanted by stages that wait; none gets more threads than there are cores.
         options.capacity.slots = jobs as usize;

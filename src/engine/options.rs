@@ -24,6 +24,8 @@ pub struct RunOptions {
     pub cores: u32,
     /// Whether nothing new begins after a failure. Running stages are brought to their end in any case.
     pub fail_fast: bool,
+    /// Whether programs that run a model's calls may run without a sandbox where the machine has none.
+    pub allow_unsandboxed: bool,
     /// How long running stages may go on after the first request to stop.
     pub grace: Duration,
     /// Through which the run is asked to stop.
@@ -45,6 +47,7 @@ impl RunOptions {
             cores: machine_capacity()?.cpus,
             capacity: machine_capacity()?,
             fail_fast: false,
+            allow_unsandboxed: false,
             grace: DEFAULT_GRACE,
             stop,
         })

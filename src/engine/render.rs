@@ -202,6 +202,8 @@ mod tests {
             seed: Seed(7),
             threads: 2,
             memory_gb: None,
+            project: camino::Utf8PathBuf::new(),
+            allow_unsandboxed: false,
         }
     }
 

@@ -74,8 +74,7 @@ pub fn run(
         decisions: decide(graph, &Lookup(store)),
         states: graph.stages().map(|_| StageState::default()).collect(),
         scheduler: Scheduler::new(&needs, options.capacity, !options.fail_fast),
-        workshop: Workshop::new(store, &folder, &options.pipeline_folder)
-            .map_err(EngineError::system("find the current folder"))?,
+        workshop: Workshop::new(store, &folder, options).map_err(EngineError::system("find the current folder"))?,
         launcher: Launcher::new(&options.program).map_err(EngineError::system("open /dev/null"))?,
         publisher: Publisher::new(&options.project_folder, &store.root().join("state")),
         running: Vec::new(),

@@ -15,6 +15,7 @@ use camino::{Utf8Path, Utf8PathBuf};
 use crate::{
     base::{Digest, Hasher, Seed},
     engine::{
+        RunOptions,
         desk::{Desk, SMALL_BYTES, create_new, write_new},
         error::Cause,
     },
@@ -52,7 +53,7 @@ pub(super) struct Task<'a> {
 pub(super) struct Workshop<'a> {
     store: &'a Store,
     run: &'a RunFolder,
-    pipeline_folder: &'a Utf8Path,
+    options: &'a RunOptions,
     /// What relative paths are relative to; children work elsewhere.
     current: Utf8PathBuf,
     /// Small files that were read and compared, for the other stages that use them: by digest and mode.
@@ -68,9 +69,9 @@ struct KnownFile {
 }
 
 impl<'a> Workshop<'a> {
-    pub(super) fn new(store: &'a Store, run: &'a RunFolder, pipeline_folder: &'a Utf8Path) -> io::Result<Self> {
+    pub(super) fn new(store: &'a Store, run: &'a RunFolder, options: &'a RunOptions) -> io::Result<Self> {
         let current = Utf8PathBuf::try_from(std::env::current_dir()?).map_err(io::Error::other)?;
-        Ok(Self { store, run, pipeline_folder, current, known: BTreeMap::new(), idle: Vec::new() })
+        Ok(Self { store, run, options, current, known: BTreeMap::new(), idle: Vec::new() })
     }
 
     /// Makes the workspace for an attempt.
@@ -133,6 +134,8 @@ impl<'a> Workshop<'a> {
             seed: stage.seed.unwrap_or(Seed(0)),
             threads: task.threads,
             memory_gb: Some(stage.resources.memory_gb),
+            project: self.options.project_folder.clone(),
+            allow_unsandboxed: self.options.allow_unsandboxed,
         };
         let path = desk.request();
         serde_json::to_vec(&request)
@@ -219,7 +222,7 @@ impl<'a> Workshop<'a> {
     }
 
     fn origin(&self, path: &Utf8Path) -> Utf8PathBuf {
-        self.current.join(self.pipeline_folder).join(path)
+        self.current.join(&self.options.pipeline_folder).join(path)
     }
 
     fn check_unchanged(&self, path: &Utf8Path, digest: Digest) -> Result<(), Cause> {

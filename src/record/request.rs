@@ -40,6 +40,12 @@ pub struct StageRequest {
     /// The memory that the stage asked for, in GB (10⁹ bytes). Results must not depend on it.
     #[serde(default)]
     pub memory_gb: Option<f64>,
+    /// The project's folder, which programs that the stage starts are looked for in. Results must not depend on it.
+    #[serde(default)]
+    pub project: Utf8PathBuf,
+    /// Whether programs that run a model's calls may run without a sandbox where there is none.
+    #[serde(default)]
+    pub allow_unsandboxed: bool,
 }
 
 /// One input artifact.

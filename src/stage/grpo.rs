@@ -27,6 +27,7 @@ use crate::{
             prompts::{Question, Room, questions},
             rollouts::BATCH,
         },
+        worlds::Worlds,
     },
     table::{MetricRow, RolloutRow},
 };
@@ -49,14 +50,16 @@ fn train(context: &mut StageCtx, settings: &Settings) -> Result<(), StageError> 
     let lora = learner::lora(context)?;
     let place = training::device::place(context)?;
     let model = LanguageModel::load(context.input_path("model")?).map_err(StageError::failed("read the model"))?;
-    let samples = context.input_samples("samples")?;
+    let worlds = Worlds::read(context)?;
+    let mut samples = context.input_samples("samples")?;
+    worlds.offer(&mut samples);
     let room = Room { context: model.config.max_position_embeddings, long: settings.long_prompts };
     let questions = questions(context, &samples, &model.tokenizer, true, room, |_| settings.sampling.max_tokens)?;
     let mut reference = reference(context, settings, place, &model.config)?;
 
     let seed = seed(context, settings);
     let steps = order::steps(seed, questions.len(), settings.prompts_per_step, settings.length);
-    let course = Course { settings, samples: &samples, questions: &questions, steps: &steps, seed };
+    let course = Course { settings, worlds: &worlds, samples: &samples, questions: &questions, steps: &steps, seed };
 
     let method = Method {
         optimizer: settings.optimizer,

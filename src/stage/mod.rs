@@ -28,6 +28,7 @@ mod sft;
 pub mod shipped;
 pub mod statistics;
 mod training;
+mod worlds;
 
 use camino::Utf8Path;
 

@@ -95,16 +95,16 @@ impl Trace {
 }
 
 /// A conversation under way.
-pub struct Episode<'a> {
-    toolbox: Box<dyn Toolbox + 'a>,
+pub struct Episode {
+    toolbox: Box<dyn Toolbox>,
     /// Turns with calls that may be made.
     steps: usize,
     trace: Trace,
 }
 
-impl<'a> Episode<'a> {
+impl Episode {
     /// Begins a conversation in which at most `steps` turns are answered by tools.
-    pub fn new(toolbox: Box<dyn Toolbox + 'a>, steps: usize) -> Self {
+    pub fn new(toolbox: Box<dyn Toolbox>, steps: usize) -> Self {
         Self { toolbox, steps, trace: Trace::default() }
     }
 

@@ -31,6 +31,8 @@ pub(in crate::stage) struct Talk {
     pub(in crate::stage) turns: Vec<String>,
     /// What their calls came to.
     pub(in crate::stage) trace: Trace,
+    /// What the gold calls come to.
+    pub(in crate::stage) gold: Trace,
 }
 
 impl From<&Completion> for Answer {

@@ -14,9 +14,10 @@ use crate::{
         training::{
             order::Turn,
             prompts::Question,
-            rollouts::{BATCH, Rollout, Spoken, scored},
+            rollouts::{Rollout, Spoken, scored},
             turns::Turns,
         },
+        worlds::Worlds,
     },
     table::RolloutRow,
     tools::{Sample, reward::RewardSpec},
@@ -30,6 +31,7 @@ const EQUAL: f64 = 1e-8;
 /// What the round trains on.
 pub(super) struct Course<'a> {
     pub(super) settings: &'a Settings,
+    pub(super) worlds: &'a Worlds,
     pub(super) samples: &'a [Sample],
     pub(super) questions: &'a [Question],
     /// The turns of every step.
@@ -97,23 +99,24 @@ impl Course<'_> {
         let (seed, total) = (context.seed().0, self.steps.len() as u64);
         let failed = || StageError::failed(format!("sample rollouts at step {} (seed {seed})", step + 1));
         let seed_of_rollouts = self.seed.derive("rollouts");
-        let mut generation =
-            policy.generation(&requests, &self.settings.sampling, seed_of_rollouts, BATCH).map_err(failed())?;
+        let mut generation = policy
+            .generation(&requests, &self.settings.sampling, seed_of_rollouts, self.worlds.batch())
+            .map_err(failed())?;
         let limits = self.settings.limits;
         generation = generation.at_most(limits.tokens);
         let samples = prompts.iter().map(|prompt| &self.samples[prompt.sample]).collect();
-        let mut turns = Turns::new(&policy.model().tokenizer, samples, limits.turns);
+        let mut turns = Turns::new(&policy.model().tokenizer, self.worlds, samples, limits.turns);
         let mut completions: Vec<Vec<Spoken>> = vec![Vec::new(); requests.len()];
         while let Some(news) = generation.step_with(&mut |turn| turns.follow(turn)).map_err(failed())? {
             if !news.ended.is_empty() {
                 context.progress_tokens(step as u64, total, "steps", tokens + news.progress.tokens as u64);
             }
             for (request, ended) in news.ended {
-                let talk = |(index, completion): (usize, Completion)| {
-                    let talk = turns.end(request, index, completion.turns.clone());
-                    (completion, talk)
+                let talk = |(index, completion): (usize, Completion)| -> Result<Spoken, StageError> {
+                    let talk = turns.end(request, index, completion.turns.clone())?;
+                    Ok((completion, talk))
                 };
-                completions[request] = ended.into_iter().enumerate().map(talk).collect();
+                completions[request] = ended.into_iter().enumerate().map(talk).collect::<Result<_, _>>()?;
             }
         }
         self.scored(step, prompts, completions)

@@ -71,6 +71,9 @@ pub(super) struct Parameters {
     /// Read by [`crate::stage::training::device::place`].
     #[serde(rename = "device")]
     _device: Option<IgnoredAny>,
+    /// Read by [`crate::stage::worlds::Worlds`].
+    #[serde(rename = "tools")]
+    _tools: Option<IgnoredAny>,
     #[serde(default)]
     engine: Engine,
     /// Read by [`super::trl`].

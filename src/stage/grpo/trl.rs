@@ -29,6 +29,7 @@ use crate::{
             learner, order,
             prompts::{Room, questions},
         },
+        worlds::Worlds,
     },
 };
 
@@ -80,7 +81,8 @@ pub(super) fn train(context: &mut StageCtx, settings: &Settings) -> Result<(), S
             ),
         ));
     }
-    let course = Course { settings, samples: &samples, questions: &questions, steps: &steps, seed };
+    let worlds = Worlds::Suites;
+    let course = Course { settings, worlds: &worlds, samples: &samples, questions: &questions, steps: &steps, seed };
 
     let folders = Folders::new(context.scratch());
     let request = request::write(context, &course, &trl, lora.as_ref(), reference.as_deref(), &tokenizer, &folders)?;

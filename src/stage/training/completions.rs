@@ -19,9 +19,9 @@ use crate::{
             pace::Pace,
             policy::{Policy, Served},
             prompts::{Question, Room, questions},
-            rollouts::BATCH,
             turns::{Limits, Turns},
         },
+        worlds::Worlds,
     },
     tools::Sample,
 };
@@ -45,6 +45,8 @@ pub(in crate::stage) struct Order {
     texts: Vec<String>,
     sampling: Sampling,
     limits: Limits,
+    /// Where calls run.
+    worlds: Worlds,
     seed: Seed,
     /// What the completions of each request are held to.
     grammars: Vec<Option<String>>,
@@ -95,9 +97,15 @@ impl Order {
             let reason = "a server is asked for single answers: leave `backend` or `max-turns` out";
             return Err(StageError::parameter("max-turns", reason));
         }
+        let worlds = Worlds::read(context)?;
+        if worlds.are_served() && matches!(policy, Policy::Server(_)) {
+            let reason = "the answers of a `backend` are not run in tool servers yet: leave `backend` or `tools` out";
+            return Err(StageError::parameter("tools", reason));
+        }
         let demonstrations: bool = context.param("demonstrations")?;
         let room = Room { context: policy.context(), long: context.param("long-prompts")? };
-        let samples = context.input_samples("samples")?;
+        let mut samples = context.input_samples("samples")?;
+        worlds.offer(&mut samples);
         let questions =
             questions(context, &samples, policy.tokenizer(), demonstrations, room, |_| sampling.max_tokens)?;
         let request = |question: &Question| PromptRequest {
@@ -115,6 +123,7 @@ impl Order {
             place,
             sampling,
             limits,
+            worlds,
             seed,
             unit,
         })
@@ -177,23 +186,23 @@ impl Order {
         missing.dedup();
         let requests: Vec<PromptRequest> = missing.iter().map(|request| self.requests[*request].clone()).collect();
         let failed = || StageError::failed(format!("sample {} (seed {})", self.unit, self.seed.0));
-        let generation =
-            Generation::on(self.place, model, &requests, &self.sampling, self.seed, BATCH).map_err(failed())?;
+        let generation = Generation::on(self.place, model, &requests, &self.sampling, self.seed, self.worlds.batch())
+            .map_err(failed())?;
         let grammars: Vec<Option<String>> = missing.iter().map(|request| self.grammars[*request].clone()).collect();
         let mut generation = generation.held_to(&grammars).map_err(failed())?.at_most(self.limits.tokens);
         let talkers = missing.iter().map(|request| self.sample_of(*request)).collect();
-        let mut turns = Turns::new(&model.tokenizer, talkers, self.limits.turns);
+        let mut turns = Turns::new(&model.tokenizer, &self.worlds, talkers, self.limits.turns);
         let (mut pace, mut told, mut tokens) = (Pace::new(), 0, 0);
         let latency = Latency::new();
         while let Some(step) = generation.step_with(&mut |turn| turns.follow(turn)).map_err(failed())? {
             let brought = !step.ended.is_empty();
             tokens = step.progress.tokens;
             for (request, completions) in step.ended {
-                let answer = |(index, completion): (usize, Completion)| Answer {
-                    talk: turns.end(request, index, completion.turns.clone()),
-                    ..Answer::from(&completion)
+                let answer = |(index, completion): (usize, Completion)| -> Result<Answer, StageError> {
+                    let talk = turns.end(request, index, completion.turns.clone())?;
+                    Ok(Answer { talk, ..Answer::from(&completion) })
                 };
-                let group: Vec<Answer> = completions.into_iter().enumerate().map(answer).collect();
+                let group: Vec<Answer> = completions.into_iter().enumerate().map(answer).collect::<Result<_, _>>()?;
                 sink(context, missing[request], &group);
                 for (index, answer) in group.into_iter().enumerate() {
                     answers.fill(missing[request], index, answer);

@@ -35,7 +35,7 @@ pub(in crate::stage) fn scored(spec: &RewardSpec, sample: &Sample, completions: 
 pub(in crate::stage) fn judged(sample: &Sample, text: &str, talk: Option<&Talk>) -> Judgement {
     match talk {
         None => judge(sample, text),
-        Some(talk) => episode::judge(sample, &talk.turns, &talk.trace, &episode::gold(sample)),
+        Some(talk) => episode::judge(sample, &talk.turns, &talk.trace, &talk.gold),
     }
 }
 

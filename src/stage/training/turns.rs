@@ -7,10 +7,10 @@ use std::collections::BTreeMap;
 
 use crate::{
     lm::{ChatMessage, LmError, Tokenizer, sample::EndedTurn},
-    stage::{StageCtx, StageError, backend::Talk},
+    stage::{StageCtx, StageError, backend::Talk, worlds::Worlds},
     tools::{
         Message, Sample,
-        episode::{self, Episode},
+        episode::{Episode, Trace},
     },
 };
 
@@ -46,18 +46,31 @@ impl Limits {
 /// The conversations of some requests.
 pub(in crate::stage) struct Turns<'a> {
     tokenizer: &'a Tokenizer,
+    worlds: &'a Worlds,
     /// The sample of each request.
     samples: Vec<&'a Sample>,
-    /// Turns with calls that a completion may have.
+    /// Turns of the model that a completion may have.
     steps: usize,
     /// Those under way, by request and index.
-    live: BTreeMap<(usize, usize), Episode<'a>>,
+    live: BTreeMap<(usize, usize), Episode>,
+    /// What those came to that have ended, until somebody takes it.
+    ended: BTreeMap<(usize, usize), Trace>,
+    /// What the gold calls come to, by request.
+    gold: BTreeMap<usize, Trace>,
+    /// The first world that could not be had.
+    failure: Option<StageError>,
 }
 
 impl<'a> Turns<'a> {
-    /// Prepares conversations of at most `steps` turns with calls.
-    pub(in crate::stage) fn new(tokenizer: &'a Tokenizer, samples: Vec<&'a Sample>, steps: usize) -> Self {
-        Self { tokenizer, samples, steps, live: BTreeMap::new() }
+    /// Prepares conversations of at most `steps` turns. With one turn there are none, unless calls are served.
+    pub(in crate::stage) fn new(
+        tokenizer: &'a Tokenizer,
+        worlds: &'a Worlds,
+        samples: Vec<&'a Sample>,
+        steps: usize,
+    ) -> Self {
+        let (live, ended, gold) = (BTreeMap::new(), BTreeMap::new(), BTreeMap::new());
+        Self { tokenizer, worlds, samples, steps, live, ended, gold, failure: None }
     }
 
     /// Runs the calls of a turn and returns what the model reads next; `None` when the conversation is over, or has no
@@ -68,22 +81,53 @@ impl<'a> Turns<'a> {
     pub(in crate::stage) fn follow(&mut self, turn: EndedTurn<'_>) -> Result<Option<Vec<u32>>, LmError> {
         let place = (turn.request, turn.index);
         let Some(episode) = self.episode(place) else { return Ok(None) };
-        let Some(messages) = episode.answer(turn.text) else { return Ok(None) };
+        let Some(messages) = episode.answer(turn.text) else {
+            self.finish(place);
+            return Ok(None);
+        };
         self.tokens(&messages, turn.closed).map(Some)
     }
 
     /// Returns the conversation of a completion that has ended; `None` where there are no conversations, or its sample has
     /// no world.
-    pub(in crate::stage) fn end(&mut self, request: usize, index: usize, turns: Vec<String>) -> Option<Talk> {
-        self.episode((request, index))?;
-        let episode = self.live.remove(&(request, index))?;
-        Some(Talk { turns, trace: episode.end() })
+    ///
+    /// # Errors
+    /// The error of the first world that could not be had.
+    pub(in crate::stage) fn end(
+        &mut self,
+        request: usize,
+        index: usize,
+        turns: Vec<String>,
+    ) -> Result<Option<Talk>, StageError> {
+        let place = (request, index);
+        if !self.ended.contains_key(&place) && self.episode(place).is_some() {
+            self.finish(place);
+        }
+        if let Some(failure) = self.failure.take() {
+            return Err(failure);
+        }
+        let Some(trace) = self.ended.remove(&place) else { return Ok(None) };
+        if !self.gold.contains_key(&request) {
+            self.gold.insert(request, self.worlds.gold(self.samples[request])?);
+        }
+        Ok(Some(Talk { turns, trace, gold: self.gold[&request].clone() }))
     }
 
-    fn episode(&mut self, place: (usize, usize)) -> Option<&mut Episode<'a>> {
-        if self.steps > 1 && !self.live.contains_key(&place) {
-            let world = episode::toolbox(self.samples[place.0])?;
-            self.live.insert(place, Episode::new(Box::new(world), self.steps));
+    /// Ends a conversation and its world.
+    fn finish(&mut self, place: (usize, usize)) {
+        if let Some(episode) = self.live.remove(&place) {
+            self.ended.insert(place, episode.end());
+        }
+    }
+
+    fn episode(&mut self, place: (usize, usize)) -> Option<&mut Episode> {
+        let wanted = self.steps > 1 || self.worlds.are_served();
+        if wanted && self.failure.is_none() && !self.live.contains_key(&place) {
+            match self.worlds.toolbox(self.samples[place.0]) {
+                Ok(Some(toolbox)) => _ = self.live.insert(place, Episode::new(toolbox, self.steps)),
+                Ok(None) => {}
+                Err(error) => self.failure = Some(error),
+            }
         }
         self.live.get_mut(&place)
     }

@@ -60,6 +60,8 @@ impl Place {
             seed: Seed(0),
             threads: 1,
             memory_gb: None,
+            project: Utf8PathBuf::new(),
+            allow_unsandboxed: false,
         };
         match source.strip_prefix("path:") {
             Some(path) => drop(request.files.insert("source".into(), path.into())),

@@ -60,6 +60,8 @@ impl StageRun {
             seed: Seed(7),
             threads: 2,
             memory_gb: None,
+            project: Utf8PathBuf::new(),
+            allow_unsandboxed: false,
         };
         for (name, parameter) in entries("parameters") {
             let Some(default) = parameter.get("default") else { continue };

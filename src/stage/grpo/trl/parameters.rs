@@ -1,6 +1,6 @@
 //! The parameter `trl`, and what of the other parameters TRL cannot do.
 
-use serde::Deserialize;
+use serde::{Deserialize, de::IgnoredAny};
 use serde_json::{Map, Value};
 
 use crate::{
@@ -129,6 +129,9 @@ impl Trl {
         }
         if device::is_set(context)? {
             return refuse("device", "TRL computes where `launch` puts it: leave `device` out");
+        }
+        if context.param::<Option<IgnoredAny>>("tools")?.is_some() {
+            return refuse("tools", "TRL trains on single answers here: leave `tools` out");
         }
         check(settings)?;
         Ok(trl)
