@@ -1,4 +1,4 @@
-//! Worlds in a Python process: API classes behind `stages/evaluate/python_tools.py`, asked by the Model Context Protocol.
+//! Worlds in a Python process: API classes behind `stages/shared/python_tools.py`, asked by the Model Context Protocol.
 //!
 //! One process serves any number of worlds. Where it is lost (a call that never ends, a crash) its worlds are gone with it; the
 //! next request starts another. How a process is started, and what shuts it in, is the caller's to say.
@@ -20,7 +20,7 @@ use crate::tools::{
 };
 
 /// The server's script.
-pub const SCRIPT: &str = include_str!("../../stages/evaluate/python_tools.py");
+pub const SCRIPT: &str = include_str!("../../stages/shared/python_tools.py");
 
 /// What the script is called where it is written.
 const SCRIPT_NAME: &str = "python_tools.py";

@@ -6,4 +6,5 @@ mod completions;
 mod configuration;
 mod outputs;
 mod reports;
+mod served;
 mod session;

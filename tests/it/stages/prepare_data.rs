@@ -126,8 +126,10 @@ fn official_prompts_come_as_system_messages_and_the_set_stays_whole() {
         let [system, .., user] = sample.messages.as_slice() else { panic!("{} has too few messages", sample.id) };
         assert!(system.role == "system" && user.role == "user", "{}", sample.id);
         assert!(system.content.starts_with("You are an expert in composing functions."), "{}", sample.id);
-        let tool = &sample.tools[0].name;
-        assert!(system.content.contains(&format!("\"name\": \"{tool}\"")), "{}", sample.id);
+        // Some questions of `live_irrelevance` offer no function.
+        for tool in &sample.tools {
+            assert!(system.content.contains(&format!("\"name\": \"{}\"", tool.name)), "{}", sample.id);
+        }
     }
     let java = samples.iter().find(|sample| sample.category == "simple_java").unwrap();
     assert!(java.messages[0].content.contains("is in Java 8 SDK syntax."));

@@ -1,4 +1,4 @@
-//! `stages/evaluate/python_tools.py`, asked by lines of JSON as any client of the protocol would.
+//! `stages/shared/python_tools.py`, asked by lines of JSON as any client of the protocol would.
 
 use std::{
     io::{BufRead as _, BufReader, Write as _},
@@ -22,7 +22,7 @@ impl Server {
         let python = std::env::var("PIPELINE_PYTHON").unwrap_or_else(|_| "python3".to_owned());
         let mut child = Command::new(python)
             .arg("-B")
-            .arg(root.join("stages/evaluate/python_tools.py"))
+            .arg(root.join("stages/shared/python_tools.py"))
             .args(arguments)
             .env("PYTHONPATH", root.join("tests/fixtures/tools"))
             .env("TZ", "UTC")

@@ -1,6 +1,6 @@
 //! Worlds: sets of API objects that calls act on, and how they are asked to.
 //!
-//! The forms of [`Run`] and [`Outcome`] are those of the tool `world_run` of `stages/evaluate/python_tools.py`.
+//! The forms of [`Run`] and [`Outcome`] are those of the tool `world_run` of `stages/shared/python_tools.py`.
 
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
