@@ -157,7 +157,7 @@ fn output_bytes_are_golden() {
     let outcome = evaluate(&questions(4)).run().unwrap();
     let digests = ["scores", "report"].map(|port| Digest::of(&outcome.bytes(port)).to_string());
     insta::assert_snapshot!(digests.join("\n"), @r#"
-94f934dc6bb9b464576458fbb297c32248d226c796634eefd4f0285b8f9a22e1
-32454733b87968f81e0827c2acfdc3ea5780d16b8202b9ac4eaf07785c3012ba
+7aab036afd3c870b45c59d00a319b315f0ee1f7e0de826e30463d2a4b2016823
+dc4d8c6d62d779e352fef7bf27de29ccf723c30ffa82035b5cd0448a79fc44cd
 "#);
 }
