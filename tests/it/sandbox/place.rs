@@ -1,5 +1,7 @@
 //! A private folder for a program, and the policy that most tests begin with.
 
+use std::{fs::Permissions, os::unix::fs::PermissionsExt};
+
 use camino::{Utf8Path, Utf8PathBuf};
 use tempfile::TempDir;
 use toolexpander::sandbox::{Finished, Policy, Sandbox, system};
@@ -11,7 +13,8 @@ pub(super) struct Place {
 
 impl Place {
     pub(super) fn new() -> Self {
-        let folder = tempfile::tempdir().unwrap();
+        let private = Permissions::from_mode(0o700);
+        let folder = tempfile::Builder::new().permissions(private).tempdir().unwrap();
         std::fs::create_dir(folder.path().join("work")).unwrap();
         Self { folder }
     }

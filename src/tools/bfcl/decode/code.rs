@@ -5,7 +5,7 @@
 
 use std::cell::RefCell;
 
-use tree_sitter::{Node, Parser, Tree};
+use tree_sitter::{Node, ParseOptions, ParseState, Parser, Tree};
 use tree_sitter_language::LanguageFn;
 
 use crate::tools::python::{Call, CallsError, PyDict, PyValue};
@@ -18,6 +18,10 @@ const MAX_BYTES: usize = 1 << 11;
 
 /// Code with more lambdas is refused: each doubles the ways in which wrong code may be read.
 const MAX_LAMBDAS: usize = 64;
+
+/// How often the parser may ask whether to go on, each time after a hundred of its steps, before the code is refused: a bound
+/// in work, not in time, so that a verdict does not depend on the machine.
+const MOST_LOOKS: usize = 40;
 
 /// CPython's recursion limit ends the official walk at about as many levels.
 pub(super) const MAX_DEPTH: usize = 900;
@@ -55,9 +59,21 @@ pub(super) fn parse(source: &str, grammar: Grammar) -> Result<Tree, CallsError> 
             parser.set_language(&language.into()).ok()?;
             *kept = Some(parser);
         }
-        kept.as_mut()?.parse(source, None)
+        let parser = kept.as_mut()?;
+        let mut looks = 0;
+        let mut gives_up = |_: &ParseState| {
+            looks += 1;
+            looks > MOST_LOOKS
+        };
+        let options = ParseOptions::new().progress_callback(&mut gives_up);
+        let mut text = |from: usize, _| source.as_bytes().get(from..).unwrap_or_default();
+        let tree = parser.parse_with_options(&mut text, None, Some(options));
+        if tree.is_none() {
+            parser.reset();
+        }
+        tree
     });
-    let tree = tree.ok_or_else(|| CallsError::new("ValueError", "the grammar does not fit the parser"))?;
+    let tree = tree.ok_or_else(|| CallsError::new("ValueError", "the code takes too long to read"))?;
     if tree.root_node().has_error() && has_error_node(&tree) {
         return Err(CallsError::new("SyntaxError", words));
     }
