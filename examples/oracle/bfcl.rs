@@ -51,13 +51,9 @@ fn compare(row: &Value, entry: &Entry, text: &str) -> Result<(), String> {
     let decoded = decode(text, entry.format);
     match (&row["decode_error"], decoded) {
         (Value::Null, Ok(decoded)) => {
-            let ours = tagged(&decoded.to_python());
-            // Numbers are compared by kind too: 5 is not 5.0.
-            if ours.to_string() == row["decoded"].to_string() {
-                Ok(())
-            } else {
-                Err(format!("decoded: {ours} instead of {}", row["decoded"]))
-            }
+            // As texts: numbers are compared by kind, 5 is not 5.0, and arguments by their order.
+            let (ours, theirs) = (tagged(&decoded.to_python()).to_string(), row["decoded"].to_string());
+            if ours == theirs { Ok(()) } else { Err(format!("decoded: {ours} instead of {theirs}")) }
         }
         (Value::Null, Err(error)) => Err(format!("decoding failed: {error}")),
         (_, Ok(_)) => Err(format!("decoding succeeded instead of {}", row["decode_error"])),

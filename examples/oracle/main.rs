@@ -20,8 +20,11 @@ use std::{
 /// A row's id, and what does not match.
 type Rows = Vec<(String, Result<(), String>)>;
 
+/// Checks the text of a file.
+type Check = fn(&str) -> anyhow::Result<Rows>;
+
 /// What the kinds are called and what checks them.
-const KINDS: &[(&str, fn(&str) -> anyhow::Result<Rows>)] = &[
+const KINDS: &[(&str, Check)] = &[
     ("api-bank", api_bank::check),
     ("bfcl", bfcl::check),
     ("grpo", grpo_rows),

@@ -118,7 +118,7 @@ impl Worlds for PythonWorlds {
             if error.leaves_server_usable() { WorldsError::Server(error) } else { WorldsError::Lost(error) }
         })?;
         let told = reply.structured.and_then(|mut told| told.get_mut("runs").map(Value::take));
-        let told = told.ok_or_else(|| WorldsError::Form(reply.text))?;
+        let told = told.ok_or(WorldsError::Form(reply.text))?;
         let outcomes: Vec<Outcome> = serde_json::from_value(told).map_err(form)?;
         if outcomes.len() != runs.len() {
             return Err(WorldsError::Form(format!("{} outcomes of {} runs", outcomes.len(), runs.len())));

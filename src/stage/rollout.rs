@@ -23,7 +23,7 @@ fn roll(context: &mut StageCtx) -> Result<(), StageError> {
         let (question, tokens) = (&order.questions[request], order.requests[request].tokens.len());
         let sample = order.sample_of(request);
         let rewards: Vec<_> =
-            answers.iter().map(|answer| score(&spec, sample, &answer.text, answer.talk.as_ref())).collect();
+            answers.iter().map(|answer| score(&spec, sample, &answer.text, answer.talk.as_deref())).collect();
         ended += answers.len();
         reward += rewards.iter().map(|reward| reward.total).sum::<f64>();
         #[expect(clippy::cast_precision_loss, reason = "a count of rows")]

@@ -165,17 +165,17 @@ impl Supervisor {
         if deadline.is_some_and(|deadline| now >= deadline) {
             return Some(Ending::TimedOut);
         }
-        if now >= self.next_census {
-            if let Some(ending) = self.reap().or_else(|| self.count()) {
-                return Some(ending);
-            }
+        if now >= self.next_census
+            && let Some(ending) = self.reap().or_else(|| self.count())
+        {
+            return Some(ending);
         }
         let until = deadline.map_or(self.next_census, |deadline| deadline.min(self.next_census));
         let ready = self.poll(Some(until));
-        if ready.control {
-            if let Some(ending) = self.take_orders() {
-                return Some(ending);
-            }
+        if ready.control
+            && let Some(ending) = self.take_orders()
+        {
+            return Some(ending);
         }
         if ready.output || ready.caller {
             self.pass_output(&ready);

@@ -113,7 +113,7 @@ fn read_copy(path: &Path) -> Result<Database, ReadError> {
 
 fn read_table(connection: &Connection, name: &str, rows_left: &mut usize) -> Result<Table, ReadError> {
     let mut statement = connection.prepare(&format!("SELECT * FROM \"{}\"", name.replace('"', "\"\"")))?;
-    let columns: Vec<String> = statement.column_names().into_iter().map(str::to_owned).collect();
+    let columns: Vec<String> = statement.column_names().map(str::to_owned).collect();
     let mut table = Table { rows: Vec::new(), columns };
     let mut rows = statement.query([])?;
     while let Some(row) = rows.next()? {

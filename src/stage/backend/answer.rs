@@ -21,7 +21,7 @@ pub(in crate::stage) struct Answer {
     /// Why it ended.
     pub(in crate::stage) finish: Finish,
     /// The turns of a conversation with tools, and what they ran; `None` of a single answer.
-    pub(in crate::stage) talk: Option<Talk>,
+    pub(in crate::stage) talk: Option<Box<Talk>>,
 }
 
 /// A conversation with tools.

@@ -42,7 +42,7 @@ pub(super) fn score_answer(sample: &Sample, attempt: usize, prompt_tokens: usize
         finish: answer.finish.as_str().to_owned(),
         prompt_tokens: prompt_tokens as i32,
         completion_tokens: answer.tokens as i32,
-        ..row(sample, &answer.text, judged(sample, &answer.text, answer.talk.as_ref()))
+        ..row(sample, &answer.text, judged(sample, &answer.text, answer.talk.as_deref()))
     };
     if !row.parsed && answer.finish == Finish::Length {
         "cut-off".clone_into(&mut row.error_type);

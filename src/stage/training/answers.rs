@@ -43,7 +43,7 @@ struct Kept {
     log_prob: u32,
     stopped: bool,
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    talk: Option<Talk>,
+    talk: Option<Box<Talk>>,
 }
 
 impl Answers {

@@ -21,13 +21,16 @@ pub(in crate::stage) struct Rollout {
 }
 
 /// A completion and, if it is a conversation with tools, what that came to.
-pub(in crate::stage) type Spoken = (Completion, Option<Talk>);
+pub(in crate::stage) type Spoken = (Completion, Option<Box<Talk>>);
 
 /// Scores completions of one sample.
 pub(in crate::stage) fn scored(spec: &RewardSpec, sample: &Sample, completions: Vec<Spoken>) -> Vec<Rollout> {
     completions
         .into_iter()
-        .map(|(completion, talk)| Rollout { reward: score(spec, sample, &completion.text, talk.as_ref()), completion })
+        .map(|(completion, talk)| Rollout {
+            reward: score(spec, sample, &completion.text, talk.as_deref()),
+            completion,
+        })
         .collect()
 }
 

@@ -98,7 +98,7 @@ impl<'a> Turns<'a> {
         request: usize,
         index: usize,
         turns: Vec<String>,
-    ) -> Result<Option<Talk>, StageError> {
+    ) -> Result<Option<Box<Talk>>, StageError> {
         let place = (request, index);
         if !self.ended.contains_key(&place) && self.episode(place).is_some() {
             self.finish(place);
@@ -110,7 +110,7 @@ impl<'a> Turns<'a> {
         if !self.gold.contains_key(&request) {
             self.gold.insert(request, self.worlds.gold(self.samples[request])?);
         }
-        Ok(Some(Talk { turns, trace, gold: self.gold[&request].clone() }))
+        Ok(Some(Box::new(Talk { turns, trace, gold: self.gold[&request].clone() })))
     }
 
     /// Ends a conversation and its world.

@@ -4,7 +4,7 @@
 //! by their names, wherever below the source they lie; those of `unused_datasets` are not read. Categories that need the
 //! network or a memory (`agentic`) are not covered.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, btree_map::Entry};
 
 use serde_json::{Map, Value};
 
@@ -214,11 +214,14 @@ impl<'a> Files<'a> {
             let unknown = || QuestionError::NoSuchEntry { id: id.to_owned() };
             let (_, asked) = id.rsplit_once(':').filter(|_| Format::of_id(id).is_some()).ok_or_else(unknown)?;
             let category = Category::of_id(asked).filter(|category| category.has_answers()).ok_or_else(unknown)?;
-            if !read.contains_key(&category) {
-                let questions = self.questions(category)?;
-                read.insert(category, questions.into_iter().map(|question| (question.id.clone(), question)).collect());
-            }
-            let question = read[&category].get(asked).ok_or_else(unknown)?;
+            let questions = match read.entry(category) {
+                Entry::Occupied(known) => known.into_mut(),
+                Entry::Vacant(place) => {
+                    let questions = self.questions(category)?;
+                    place.insert(questions.into_iter().map(|question| (question.id.clone(), question)).collect())
+                }
+            };
+            let question = questions.get(asked).ok_or_else(unknown)?;
             entries.push(in_format(question, id));
         }
         Ok(entries)

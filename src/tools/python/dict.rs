@@ -17,6 +17,7 @@ const SEARCHED: usize = 16;
 pub struct PyDict {
     entries: Vec<(PyValue, PyValue)>,
     /// Hash → places; only kept for large dicts.
+    #[expect(clippy::box_collection, reason = "nearly all dicts are small, and every value is as large as one")]
     index: Option<Box<HashMap<u64, Vec<u32>>>>,
 }
 

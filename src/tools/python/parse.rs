@@ -854,8 +854,7 @@ impl<'a> Parser<'a> {
     /// `star_named_expressions`: as many as there are, with or without a comma at the end.
     pub fn star_named_expressions(&mut self) -> Rule<Vec<Id>> {
         let mut items = Vec::new();
-        loop {
-            let Some(item) = self.attempt(Self::star_named_expression)? else { break };
+        while let Some(item) = self.attempt(Self::star_named_expression)? {
             items.push(item);
             if !self.sign(Operator::Comma)? {
                 break;

@@ -3,6 +3,8 @@
 //! The corpus runs in a process of its own, this test binary started again, so that the caller whose health is checked is
 //! nobody but the caller. It is run with each mechanism, and where the tests run as root, as an ordinary user too.
 
+#![expect(clippy::print_stdout, reason = "the test binary is a program of its own here, and says what it finds")]
+
 use std::{
     collections::BTreeMap,
     io::{self, Read},

@@ -4,6 +4,12 @@
 //!
 //! All attempts are system calls made directly, as machine code would.
 
+#![expect(
+    clippy::print_stdout,
+    clippy::exit,
+    reason = "the test binary is a program of its own here, and says what it finds"
+)]
+
 use std::{
     ffi::{c_int, c_long},
     io, ptr,

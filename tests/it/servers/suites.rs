@@ -58,7 +58,7 @@ fn a_folder_is_fresh_for_each_episode_and_the_server_stays() {
     let read = call("read", json!({ "path": "a.txt" }));
     let changed = run(&[write("a.txt", "changed"), write("b.txt", "new"), read.clone()], &Setup::default());
     assert_eq!(changed.outcomes[2].text, "changed");
-    let again = run(&[read.clone()], &Setup::default());
+    let again = run(std::slice::from_ref(&read), &Setup::default());
     assert_eq!(again.outcomes[0].text, "start");
     assert_eq!(again.end, start.end);
     // A sample's own files come on top.

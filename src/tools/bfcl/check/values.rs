@@ -92,13 +92,16 @@ pub(super) fn check_other(name: &str, value: &PyValue, accepted: &Accepted, word
     Err(words.failure(ErrorType::ValueOthers, || invalid(name, value, accepted, "")))
 }
 
+/// An entry of an accepted dict: key, accepted values, whether the key may be left out; or what the official rule raises.
+pub(in crate::tools::bfcl) type AllowedEntry = (String, Result<Vec<PyValue>, String>, Result<bool, String>);
+
 /// An accepted value as the rules for dicts see it.
 #[derive(Debug)]
 pub(in crate::tools::bfcl) enum Allowed {
     /// `""`: nothing is compared.
     Omission,
     /// A dict: key, accepted values (standardised), whether the key may be left out.
-    Dict(Vec<(String, Result<Vec<PyValue>, String>, Result<bool, String>)>),
+    Dict(Vec<AllowedEntry>),
     /// A list of such.
     List(Vec<Allowed>),
     /// Something that the official rule raises at; how long it is taken for, if it has a length.
