@@ -15,6 +15,7 @@ const SYSTEM: &[&str] = &[
     "/etc/localtime",
     "/nix/store",
     "/gnu/store",
+    "/etc/ssl/openssl.cnf",
 ];
 
 /// Returns the paths of the system's own programs and libraries that exist on this machine.
