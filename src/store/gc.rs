@@ -86,7 +86,7 @@ pub(super) fn collect(shared: &Shared, options: &GcOptions) -> Result<GcReport, 
         let guard = writer.lock.exclusive()?;
         let candidates = roots.dead_results.clone();
         roots.look(shared)?;
-        roots.dead_results.retain(|key| candidates.contains(key));
+        roots.spare_all_but(&candidates);
         count(&mut report, &roots, &objects);
         sweep(shared, &roots, &objects)?;
         drop(guard);

@@ -121,6 +121,18 @@ impl Roots {
         Ok(())
     }
 
+    /// Keeps the results that have died since `candidates` were found, and their blobs: they are for the next collection.
+    pub(super) fn spare_all_but(&mut self, candidates: &BTreeSet<Digest>) {
+        let spared: Vec<Digest> = self.dead_results.difference(candidates).copied().collect();
+        for key in spared {
+            self.dead_results.remove(&key);
+            self.results.insert(key);
+            if let Some(manifest) = self.manifests.get(&key) {
+                self.blobs.extend(manifest.outputs.values().flat_map(blobs).map(|(digest, _)| *digest));
+            }
+        }
+    }
+
     fn used_by(&mut self, folder: &Utf8Path, run: &RunId) -> Result<Vec<Digest>, StoreError> {
         let size = |name: &str| Ok(Stamp::at(&folder.join(name))?.map(|stamp| stamp.size));
         let sizes = ["journal.jsonl", "uses.txt"].into_iter().map(size).collect::<Result<Vec<_>, StoreError>>()?;

@@ -14,7 +14,7 @@ use super::Decoded;
 
 /// Longer sources that are not plain are refused: the search for a repair of wrong code takes milliseconds per kilobyte.
 /// BFCL's Java and JavaScript answers have up to 400 bytes; plain ones are read at any length.
-const MAX_BYTES: usize = 1 << 10;
+const MAX_BYTES: usize = 768;
 
 /// Code with more lambdas is refused: each doubles the ways in which wrong code may be read.
 const MAX_LAMBDAS: usize = 64;
