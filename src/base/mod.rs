@@ -5,6 +5,7 @@
 
 mod artifact;
 mod canon;
+mod chain;
 mod diagnostic;
 mod digest;
 mod ids;
@@ -14,6 +15,7 @@ mod value;
 
 pub use artifact::{ArtifactType, ArtifactTypeError};
 pub use canon::Canon;
+pub use chain::chain;
 pub use diagnostic::{Diagnostic, Position, SourceText, did_you_mean};
 pub use digest::{Digest, DigestError, Hasher};
 pub use ids::{RunId, StageId};

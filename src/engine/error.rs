@@ -5,6 +5,7 @@ use std::{fmt, io};
 use camino::Utf8PathBuf;
 
 use crate::{
+    base::chain,
     engine::{publish::PublishError, render::RenderError},
     record::OutputRecord,
     store::StoreError,
@@ -153,18 +154,6 @@ impl std::error::Error for StageFailure {
 
 /// What a successful attempt left, by port.
 pub(super) type Outputs = std::collections::BTreeMap<String, OutputRecord>;
-
-/// Returns an error with its causes, in one line.
-pub(super) fn chain(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut source = error.source();
-    while let Some(cause) = source {
-        text.push_str(": ");
-        text.push_str(&cause.to_string());
-        source = cause.source();
-    }
-    text
-}
 
 fn signal_name(signal: i32) -> String {
     let name = match signal {

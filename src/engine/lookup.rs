@@ -5,8 +5,8 @@ use std::sync::Arc;
 use camino::{Utf8Path, Utf8PathBuf};
 
 use crate::{
-    base::Digest,
-    engine::{error::chain, state::stage_report},
+    base::{Digest, chain},
+    engine::state::stage_report,
     plan::{Decision, Facts, Graph, Numerics, Results, decide},
     record::{REPORT_FORMAT, ResultManifest, RunReport, RunStatus, StageReport, StageStatus},
     store::Store,

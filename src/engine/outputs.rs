@@ -1,9 +1,9 @@
 //! What an attempt left: checked against what was declared, then taken into the store.
 
 use crate::{
-    base::ArtifactType,
+    base::{ArtifactType, chain},
     engine::{
-        error::{Cause, Outputs, chain},
+        error::{Cause, Outputs},
         workspace::Workspace,
     },
     record::{OutputRecord, OutputSlot},

@@ -18,10 +18,10 @@ use rustix::{
 };
 
 use crate::{
-    base::Digest,
+    base::{Digest, chain},
     engine::{
         attempt::{Attempt, Speech, bury},
-        error::{Cause, EngineError, Outputs, StageFailure, chain},
+        error::{Cause, EngineError, Outputs, StageFailure},
         launcher::Launcher,
         log::{EventFile, EventLines, log_path, tail},
         lookup::Lookup,

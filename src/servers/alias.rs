@@ -79,13 +79,13 @@ mod tests {
 
     #[test]
     fn whole_parts_are_replaced_and_nothing_else() {
-        let alias = Alias::new("/tmp/x1/work/");
-        assert_eq!(alias.shown("in /tmp/x1/work/a.txt, /tmp/x1/work."), "in /workspace/a.txt, /workspace.");
+        let alias = Alias::new("/tmp/x1/place/");
+        assert_eq!(alias.shown("in /tmp/x1/place/a.txt, /tmp/x1/place."), "in /workspace/a.txt, /workspace.");
         assert_eq!(
-            alias.shown("/tmp/x1/works /tmp/x1/work.old /a/tmp/x1/work"),
-            "/tmp/x1/works /tmp/x1/work.old /a/tmp/x1/work"
+            alias.shown("/tmp/x1/places /tmp/x1/place.old /a/tmp/x1/place"),
+            "/tmp/x1/places /tmp/x1/place.old /a/tmp/x1/place"
         );
         let real = alias.real_value(json!({ "path": "/workspace", "list": ["/workspace/b", "/workspaces", 1] }));
-        assert_eq!(real, json!({ "path": "/tmp/x1/work", "list": ["/tmp/x1/work/b", "/workspaces", 1] }));
+        assert_eq!(real, json!({ "path": "/tmp/x1/place", "list": ["/tmp/x1/place/b", "/workspaces", 1] }));
     }
 }

@@ -8,6 +8,7 @@ use std::{collections::BTreeMap, os::fd::OwnedFd, path::Path, sync::Arc, time::D
 use camino::{Utf8Path, Utf8PathBuf};
 
 use super::program::Places;
+use crate::base::chain;
 use crate::sandbox::{Ending, Policy, Sandbox, Sandboxed, system};
 
 /// Longer than our own patience: the sandbox's clock is there for when we are gone.
@@ -219,15 +220,4 @@ fn tail(text: &str) -> String {
         Some((begin, _)) => format!("…{}", &text[begin..]),
         None => text.to_owned(),
     }
-}
-
-fn chain(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut source = error.source();
-    while let Some(error) = source {
-        text.push_str(": ");
-        text.push_str(&error.to_string());
-        source = error.source();
-    }
-    text
 }

@@ -9,6 +9,7 @@ use std::sync::Arc;
 use serde_json::Value;
 
 use crate::{
+    base::chain,
     sandbox::{Policy, Sandbox},
     servers::{Episode, Launcher, Servers, Setup, SuiteSpec},
     stage::{StageCtx, StageError, training::rollouts::BATCH},
@@ -120,16 +121,4 @@ impl Toolbox for Served {
         let state = self.episode.end_state().map_err(|error| chain(&error))?;
         serde_json::to_value(state).map_err(|error| error.to_string())
     }
-}
-
-/// Returns an error with its causes, in a line.
-fn chain(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut source = error.source();
-    while let Some(error) = source {
-        text.push_str(": ");
-        text.push_str(&error.to_string());
-        source = error.source();
-    }
-    text
 }

@@ -7,6 +7,7 @@ use fs_err as fs;
 use hf_hub::{Repo, RepoType, api::sync::ApiBuilder};
 
 use super::{listing, relative};
+use crate::base::chain;
 use crate::stage::{StageCtx, StageError};
 
 /// Fetches `source` into `folder` and returns the file or folder it became.
@@ -111,15 +112,4 @@ fn url(context: &mut StageCtx, address: &str, folder: &Utf8Path) -> Result<Utf8P
         Some(total) if total != done => Err(format!("{done} of {total} bytes came")),
         _ => Ok(target),
     }
-}
-
-/// Returns an error with its causes.
-fn chain(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut source = error.source();
-    while let Some(cause) = source {
-        text = format!("{text}: {cause}");
-        source = cause.source();
-    }
-    text
 }

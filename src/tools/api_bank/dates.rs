@@ -6,7 +6,8 @@ use std::sync::LazyLock;
 
 use regex::Regex;
 
-use super::python::{quoted, strip, zero_filled};
+use super::python::{strip, zero_filled};
+use crate::tools::python::repr_str as quoted;
 
 /// A format of the tools' parameters.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

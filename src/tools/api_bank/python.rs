@@ -3,7 +3,9 @@
 //! Plain functions over texts and JSON values. Where a value is no text although the tool treats it as one, what Python
 //! would say of it is said here too, so that every call ends in a result.
 
-use serde_json::{Number, Value};
+use serde_json::Value;
+
+use crate::tools::python::{self, PyValue};
 
 /// Removes blanks at both ends, as `str.strip` does: white space and the four separators that Unicode does not count.
 pub(super) fn strip(text: &str) -> &str {
@@ -96,75 +98,7 @@ pub(super) fn text_of(value: &Value) -> String {
 
 /// Returns `repr(value)`.
 pub(super) fn repr(value: &Value) -> String {
-    let mut text = String::new();
-    write_repr(value, &mut text);
-    text
-}
-
-fn write_repr(value: &Value, text: &mut String) {
-    match value {
-        Value::Null => text.push_str("None"),
-        Value::Bool(true) => text.push_str("True"),
-        Value::Bool(false) => text.push_str("False"),
-        Value::Number(number) => text.push_str(&number_repr(number)),
-        Value::String(string) => text.push_str(&quoted(string)),
-        Value::Array(items) => {
-            text.push('[');
-            for (index, item) in items.iter().enumerate() {
-                if index > 0 {
-                    text.push_str(", ");
-                }
-                write_repr(item, text);
-            }
-            text.push(']');
-        }
-        Value::Object(entries) => {
-            text.push('{');
-            for (index, (key, item)) in entries.iter().enumerate() {
-                if index > 0 {
-                    text.push_str(", ");
-                }
-                text.push_str(&quoted(key));
-                text.push_str(": ");
-                write_repr(item, text);
-            }
-            text.push('}');
-        }
-    }
-}
-
-/// Returns a number as Python writes it: the shortest digits, with an exponent below 1e-4 and from 1e16 on.
-fn number_repr(number: &Number) -> String {
-    let Some(float) = number.as_f64().filter(|_| number.is_f64()) else { return number.to_string() };
-    let size = float.abs();
-    if float == 0.0 || (1e-4..1e16).contains(&size) {
-        let text = float.to_string();
-        return if text.contains('.') { text } else { format!("{text}.0") };
-    }
-    let text = format!("{float:e}");
-    let (digits, exponent) = text.split_once('e').unwrap_or((&text, "0"));
-    let (sign, exponent) = exponent.strip_prefix('-').map_or(('+', exponent), |exponent| ('-', exponent));
-    format!("{digits}e{sign}{exponent:0>2}")
-}
-
-/// Returns a text in quotes, single ones unless it holds such and no double ones.
-pub(super) fn quoted(text: &str) -> String {
-    let quote = if text.contains('\'') && !text.contains('"') { '"' } else { '\'' };
-    let mut quoted = String::with_capacity(text.len() + 2);
-    quoted.push(quote);
-    for letter in text.chars() {
-        match letter {
-            '\\' => quoted.push_str("\\\\"),
-            '\n' => quoted.push_str("\\n"),
-            '\r' => quoted.push_str("\\r"),
-            '\t' => quoted.push_str("\\t"),
-            letter if letter == quote => quoted.extend(['\\', letter]),
-            letter if letter.is_control() => quoted.push_str(&format!("\\x{:02x}", u32::from(letter))),
-            letter => quoted.push(letter),
-        }
-    }
-    quoted.push(quote);
-    quoted
+    python::repr(&PyValue::from(value))
 }
 
 #[cfg(test)]
@@ -178,7 +112,7 @@ mod tests {
         let value = json!({"a": [1, 2.0, 1e22, 1e-7, null, true], "it's": "say \"hi\"", "b": "it's\n\\"});
         let text = r#"{'a': [1, 2.0, 1e+22, 1e-07, None, True], "it's": 'say "hi"', 'b': "it's\n\\"}"#;
         assert_eq!(repr(&value), text);
-        assert_eq!(quoted("both ' and \""), r#"'both \' and "'"#);
+        assert_eq!(repr(&json!("both ' and \"")), r#"'both \' and "'"#);
     }
 
     #[test]
