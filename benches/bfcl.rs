@@ -4,13 +4,15 @@
 //! does; each answer is decoded and judged from its text. Two figures: verdicts alone, and verdicts with the official
 //! sentences. The last line is JSON.
 
+#[path = "../examples/oracle/packed.rs"]
+mod packed;
 #[path = "../examples/oracle/bfcl_row.rs"]
 mod row;
 
 use std::{
     collections::HashMap,
     hint::black_box,
-    io::{self, Read, Write},
+    io::{self, Write},
     sync::Arc,
     time::Instant,
 };
@@ -58,13 +60,7 @@ fn main() -> anyhow::Result<()> {
     let number =
         |place: usize, default: usize| arguments.get(place).and_then(|text| text.parse().ok()).unwrap_or(default);
     let (threads, rounds) = (number(1, 2), number(2, 20));
-    let bytes = fs_err::read(file)?;
-    let mut text = String::new();
-    if file.ends_with(".gz") {
-        flate2::read::MultiGzDecoder::new(bytes.as_slice()).read_to_string(&mut text)?;
-    } else {
-        bytes.as_slice().read_to_string(&mut text)?;
-    }
+    let text = packed::read(file)?;
     let mut cases = Vec::new();
     let mut entries: HashMap<String, Arc<Prepared>> = HashMap::new();
     let mut kinds: Vec<(String, Vec<usize>)> = Vec::new();

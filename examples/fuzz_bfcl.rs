@@ -4,11 +4,13 @@
 //! FILE has the form that `oracle bfcl` reads; its outputs are mutated. Nothing may panic, and the last line of standard
 //! output is JSON: how many ran, the slowest (with its case), how many took more than 10 ms.
 
+#[path = "oracle/packed.rs"]
+mod packed;
 #[path = "oracle/bfcl_row.rs"]
 mod row;
 
 use std::{
-    io::{self, Read, Write},
+    io::{self, Write},
     time::{Duration, Instant},
 };
 
@@ -154,13 +156,7 @@ fn main() -> anyhow::Result<()> {
     let number =
         |place: usize, default: u64| arguments.get(place).and_then(|text| text.parse().ok()).unwrap_or(default);
     let (count, seed) = (number(1, 1_000_000), number(2, 0));
-    let bytes = fs_err::read(file)?;
-    let mut text = String::new();
-    if file.ends_with(".gz") {
-        flate2::read::MultiGzDecoder::new(bytes.as_slice()).read_to_string(&mut text)?;
-    } else {
-        bytes.as_slice().read_to_string(&mut text)?;
-    }
+    let text = packed::read(file)?;
     let mut cases = Vec::new();
     // Every ninth row: all kinds, little memory.
     for line in text.lines().step_by(9) {

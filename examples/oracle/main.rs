@@ -9,11 +9,12 @@ mod api_bank;
 mod bfcl;
 mod grpo;
 mod multi_turn;
+mod packed;
 mod python_worlds;
 mod toolrl_reward;
 
 use std::{
-    io::{self, Read, Write},
+    io::{self, Write},
     process::ExitCode,
 };
 
@@ -44,17 +45,6 @@ fn multi_turn_rows(text: &str) -> anyhow::Result<Rows> {
     multi_turn::check(text, python_worlds::open).map_err(anyhow::Error::msg)
 }
 
-fn read(file: &str) -> io::Result<String> {
-    let bytes = fs_err::read(file)?;
-    let mut text = String::new();
-    if file.ends_with(".gz") {
-        flate2::read::MultiGzDecoder::new(bytes.as_slice()).read_to_string(&mut text)?;
-    } else {
-        bytes.as_slice().read_to_string(&mut text)?;
-    }
-    Ok(text)
-}
-
 fn main() -> io::Result<ExitCode> {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     // This program starts servers in sandboxes, and is the helper that does so.
@@ -74,7 +64,7 @@ fn main() -> io::Result<ExitCode> {
         writeln!(talk, "unknown kind `{kind}`, expected one of: {}", known())?;
         return Ok(ExitCode::from(2));
     };
-    let results = match read(file).map_err(anyhow::Error::from).and_then(|text| check(&text)) {
+    let results = match packed::read(file).map_err(anyhow::Error::from).and_then(|text| check(&text)) {
         Ok(results) => results,
         Err(error) => {
             writeln!(talk, "{file}: {error}")?;

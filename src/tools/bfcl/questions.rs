@@ -8,19 +8,7 @@ use std::collections::{BTreeMap, btree_map::Entry};
 
 use serde_json::{Map, Value};
 
-use super::{Category, Format, Group, Language, prompt};
-
-/// The documents of the classes that multi-turn questions act on.
-const CLASS_FILES: [(&str, &str); 8] = [
-    ("GorillaFileSystem", "gorilla_file_system.json"),
-    ("MathAPI", "math_api.json"),
-    ("MessageAPI", "message_api.json"),
-    ("TwitterAPI", "posting_api.json"),
-    ("TicketAPI", "ticket_api.json"),
-    ("TradingBot", "trading_bot.json"),
-    ("TravelAPI", "travel_booking.json"),
-    ("VehicleControlAPI", "vehicle_control.json"),
-];
+use super::{Category, Format, Group, Language, multi_turn::entry::CLASSES, prompt};
 
 /// One question.
 #[derive(Clone, Debug, PartialEq)]
@@ -158,7 +146,7 @@ impl<'a> Files<'a> {
     fn with_documents(&self, mut row: Value) -> Result<(Value, Vec<Value>), QuestionError> {
         let mut functions = Vec::new();
         for class in row.get("involved_classes").and_then(Value::as_array).into_iter().flatten() {
-            let known = CLASS_FILES.iter().find(|(name, _)| class.as_str() == Some(name));
+            let known = CLASSES.iter().find(|(name, _)| class.as_str() == Some(name));
             let (_, file) = known.ok_or_else(|| QuestionError::Row {
                 place: row.get("id").map(Value::to_string).unwrap_or_default(),
                 reason: format!("the class {class} has no documents"),
