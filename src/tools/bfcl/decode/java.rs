@@ -20,9 +20,16 @@ pub(super) fn decode(source: &str) -> Result<Decoded, CallsError> {
         Some(plain::Found::Call(call)) => return Ok(Decoded::Calls(vec![call])),
         Some(plain::Found::Nothing) => return Ok(Decoded::Other(PyValue::Dict(PyDict::new()))),
         Some(plain::Found::Several) => return Err(CallsError::new("SyntaxError", WORDS)),
+        None if has_stray_backtick(source) => return Err(CallsError::new("SyntaxError", WORDS)),
         None => {}
     }
     decode_by_grammar(source)
+}
+
+/// Whether a backtick, which begins nothing in Java, stands where no text, character or comment can hold it. Code fences do;
+/// the grammar would look long for what they could mean.
+fn has_stray_backtick(source: &str) -> bool {
+    source.split_once('`').is_some_and(|(before, _)| !before.contains(['"', '\'', '/']))
 }
 
 /// Like [`decode`], without the short cut.

@@ -530,3 +530,94 @@ fn is_reserved(word: &str) -> bool {
             | "yield"
     )
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::super::{java, javascript};
+
+    /// What sources are put together of: plain parts, and what makes them anything else.
+    const PARTS: &[&str] = &[
+        "f(a=1)",
+        "a.b.f(",
+        "f(",
+        ")",
+        "(",
+        "=",
+        ",",
+        ", ",
+        " ",
+        "\n",
+        ".",
+        "x",
+        "a=",
+        "b='c'",
+        "c=\"d e\"",
+        "\"",
+        "'",
+        "1",
+        "-2",
+        "3.5",
+        "4L",
+        "5.0f",
+        "6n",
+        "1e3",
+        "0x1F",
+        "07",
+        "true",
+        "null",
+        "new ArrayList<>(Arrays.asList(",
+        "))",
+        "new int[]{1, 2}",
+        "new HashMap<String, Object>() {{ put(\"k\", 1); }}",
+        "{",
+        "}",
+        "[",
+        "]",
+        "{a: 1}",
+        "[1, 'x']",
+        "new Array(",
+        "`",
+        "```",
+        "```java\n",
+        "\\",
+        "//",
+        "/*",
+        "#",
+        "@",
+        ";",
+        "+",
+        "=>",
+        "->",
+        "lambda x: x",
+        "é",
+        "class",
+        "undefined",
+        "$",
+        "_",
+    ];
+
+    fn source() -> impl Strategy<Value = String> {
+        let part = prop::sample::select(PARTS);
+        let free = prop::collection::vec(part.clone(), 0..10).prop_map(|parts| parts.concat());
+        // Calls that are whole but for what stands in one place.
+        let call = (prop::collection::vec(part, 0..4), 0usize..3).prop_map(|(parts, place)| {
+            let middle = parts.concat();
+            ["f(a=", "1, b=", "\"t\")"]
+                .iter()
+                .enumerate()
+                .fold(String::new(), |text, (index, piece)| text + piece + if index == place { &middle } else { "" })
+        });
+        prop_oneof![free, call]
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(4000))]
+        #[test]
+        fn the_short_cut_says_what_the_grammars_say(source in source()) {
+            prop_assert_eq!(java::decode(&source), java::decode_by_grammar(&source), "Java");
+            prop_assert_eq!(javascript::decode(&source), javascript::decode_by_grammar(&source), "JavaScript");
+        }
+    }
+}
