@@ -22,9 +22,10 @@ use rustix::{
 
 use super::{
     Setback,
+    births::Births,
     census::{self, Census},
     missing,
-    program::{self, Streams},
+    program::{self, News, Streams},
     root, system,
     tail::Tail,
 };
@@ -53,6 +54,10 @@ pub(super) struct Supervisor {
     orders: Vec<u8>,
     program: libc::pid_t,
     pidfd: OwnedFd,
+    /// None where the program is not shut in.
+    births: Option<Births>,
+    /// How many may be born before all are counted again.
+    births_left: u64,
     /// The program's end of its output, until it is closed.
     from_program: Option<File>,
     /// The caller's end, until one of the two is closed.
@@ -94,16 +99,20 @@ impl Supervisor {
         let (from_program, stdout) = pipe()?;
         let (from_stderr, stderr) = pipe()?;
         let (fate, fate_of_program) = pipe()?;
+        let (births, births_of_program) = UnixStream::pair().map_err(missing("make a socket"))?;
+        let news = News { fate: fate_of_program, births: births_of_program };
         let streams = Streams { stdin: system::take_stream(0), stdout, stderr };
         let to_caller = File::from(system::take_stream(1));
         let program = match system::fork().map_err(missing("start a process"))? {
-            None => program::become_program(&policy, mechanism, &workdir, &streams, fate_of_program),
+            None => program::become_program(&policy, mechanism, &workdir, &streams, news),
             Some(program) => program,
         };
-        drop((streams, fate_of_program));
+        drop((streams, news));
         let mut text = String::new();
         File::from(fate).read_to_string(&mut text).map_err(missing("learn what became of the program"))?;
         program::read_fate(&text)?;
+        let births = (mechanism != Mechanism::Unsandboxed).then(|| Births::receive(&births)).transpose();
+        let births = births.map_err(missing("have births asked for"))?;
         let pid = Pid::from_raw(program).ok_or("no process id").map_err(missing("start a process"))?;
         let pidfd = rustix::process::pidfd_open(pid, PidfdFlags::empty()).map_err(missing("watch the program"))?;
         for file in [from_program.as_fd(), from_stderr.as_fd(), to_caller.as_fd(), control.as_fd()] {
@@ -118,6 +127,8 @@ impl Supervisor {
             orders: Vec::new(),
             program,
             pidfd,
+            births,
+            births_left: 0,
             from_program: Some(from_program.into()),
             to_caller: Some(to_caller),
             pending: Vec::with_capacity(BUFFER_BYTES),
@@ -177,6 +188,11 @@ impl Supervisor {
         {
             return Some(ending);
         }
+        if ready.birth
+            && let Some(ending) = self.birth()
+        {
+            return Some(ending);
+        }
         if ready.output || ready.caller {
             self.pass_output(&ready);
         }
@@ -191,14 +207,17 @@ impl Supervisor {
 
     fn poll(&self, until: Option<Instant>) -> Ready {
         let mut ready = Ready::default();
-        let mut flags = Vec::with_capacity(5);
-        let mut polled = Vec::with_capacity(5);
+        let mut flags = Vec::with_capacity(6);
+        let mut polled = Vec::with_capacity(6);
         let mut add = |fd, interest, flag| {
             polled.push(PollFd::from_borrowed_fd(fd, interest));
             flags.push(flag);
         };
         add(self.control.as_fd(), PollFlags::IN, Wakes::Control);
         add(self.pidfd.as_fd(), PollFlags::IN, Wakes::Program);
+        if let Some(births) = &self.births {
+            add(births.as_fd(), PollFlags::IN, Wakes::Birth);
+        }
         if let Some(stderr) = &self.stderr {
             add(stderr.as_fd(), PollFlags::IN, Wakes::Stderr);
         }
@@ -223,6 +242,7 @@ impl Supervisor {
             match flag {
                 Wakes::Control => ready.control = woke,
                 Wakes::Program => ready.program = woke,
+                Wakes::Birth => ready.birth = woke,
                 Wakes::Stderr => ready.stderr = woke,
                 Wakes::Output => ready.output = woke,
                 Wakes::Caller => ready.caller = woke,
@@ -324,6 +344,23 @@ impl Supervisor {
         ending
     }
 
+    /// Lets one more be born, if it is not one too many. At most as many as are allowed come between two counts, so that
+    /// twice as many is the most there can ever be.
+    fn birth(&mut self) -> Option<Ending> {
+        if self.births_left == 0 {
+            if let Some(ending) = self.reap().or_else(|| self.count()) {
+                return Some(ending);
+            }
+            self.births_left = u64::from(self.policy.processes).saturating_sub(self.last.tasks);
+        }
+        let Some(left) = self.births_left.checked_sub(1) else { return Some(Ending::TooManyProcesses) };
+        self.births_left = left;
+        if let Some(births) = &self.births {
+            births.allow_one();
+        }
+        None
+    }
+
     /// Looks at what all processes use.
     fn count(&mut self) -> Option<Ending> {
         let census = census::take(self.mechanism, usize::try_from(self.policy.processes).unwrap_or(usize::MAX - 1));
@@ -410,6 +447,7 @@ impl Supervisor {
 struct Ready {
     control: bool,
     program: bool,
+    birth: bool,
     output: bool,
     caller: bool,
     stderr: bool,
@@ -420,6 +458,7 @@ struct Ready {
 enum Wakes {
     Control,
     Program,
+    Birth,
     Output,
     Caller,
     Stderr,
