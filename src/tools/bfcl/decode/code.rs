@@ -29,6 +29,9 @@ pub(super) const MAX_DEPTH: usize = 900;
 /// What the official decoder says of wrong Java.
 pub(super) const JAVA_WORDS: &str = "Error parsing java the source code.";
 
+/// And of wrong JavaScript.
+pub(super) const JAVASCRIPT_WORDS: &str = "Error js parsing the source code.";
+
 thread_local! {
     static JAVA: RefCell<Option<Parser>> = const { RefCell::new(None) };
     static JAVASCRIPT: RefCell<Option<Parser>> = const { RefCell::new(None) };
@@ -51,7 +54,7 @@ pub(super) fn parse(source: &str, grammar: Grammar) -> Result<Tree, CallsError> 
     }
     let (kept, language, words): (_, LanguageFn, _) = match grammar {
         Grammar::Java => (&JAVA, tree_sitter_java::LANGUAGE, JAVA_WORDS),
-        Grammar::JavaScript => (&JAVASCRIPT, tree_sitter_javascript::LANGUAGE, "Error js parsing the source code."),
+        Grammar::JavaScript => (&JAVASCRIPT, tree_sitter_javascript::LANGUAGE, JAVASCRIPT_WORDS),
     };
     let tree = kept.with_borrow_mut(|kept| {
         if kept.is_none() {

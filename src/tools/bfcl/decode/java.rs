@@ -19,7 +19,7 @@ pub(super) fn decode(source: &str) -> Result<Decoded, CallsError> {
     match plain::read(source, Grammar::Java) {
         Some(plain::Found::Call(call)) => return Ok(Decoded::Calls(vec![call])),
         Some(plain::Found::Nothing) => return Ok(Decoded::Other(PyValue::Dict(PyDict::new()))),
-        Some(plain::Found::Several) => return Err(CallsError::new("SyntaxError", WORDS)),
+        Some(plain::Found::Several | plain::Found::Broken) => return Err(CallsError::new("SyntaxError", WORDS)),
         None if has_stray_backtick(source) => return Err(CallsError::new("SyntaxError", WORDS)),
         None => {}
     }

@@ -6,7 +6,7 @@ use tree_sitter::Node;
 
 use super::{
     Decoded,
-    code::{Arguments, Grammar, children, parse},
+    code::{Arguments, Grammar, JAVASCRIPT_WORDS as WORDS, children, parse},
     plain,
 };
 use crate::tools::python::{CallsError, PyValue};
@@ -17,6 +17,7 @@ pub(super) fn decode(source: &str) -> Result<Decoded, CallsError> {
         Some(plain::Found::Call(call)) => Ok(Decoded::Calls(vec![call])),
         // No statement that is a call.
         Some(plain::Found::Several | plain::Found::Nothing) => Ok(Decoded::Other(PyValue::None)),
+        Some(plain::Found::Broken) => Err(CallsError::new("SyntaxError", WORDS)),
         None => decode_by_grammar(source),
     }
 }

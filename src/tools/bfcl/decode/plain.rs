@@ -6,9 +6,12 @@
 use super::code::Grammar;
 use crate::tools::python::{Call, PyDict, PyValue};
 
-/// A Java call without `;` parses only if it is long enough: the parser's repair, a missing `;`, costs 610, to give up the
-/// text 600 and one per byte. Texts near the turning point are left to the grammar.
-const LONG_ENOUGH: usize = 13;
+/// A Java call without `;` parses only if it is longer: the parser's repair, a missing `;`, costs 610, to give up the text 600
+/// and one per byte.
+const TOO_SHORT: usize = 10;
+
+/// And where there are blanks around it or lines in it, as many bytes more at most.
+const BLANKS: usize = 3;
 
 /// Deeper arrays and objects are left to the grammar.
 const MAX_DEPTH: usize = 16;
@@ -22,6 +25,8 @@ pub(super) enum Found {
     Call(Call),
     /// Several calls with commas between.
     Several,
+    /// No code, whatever follows, and whatever a parser that repairs code may add.
+    Broken,
 }
 
 /// Reads a plain source.
@@ -29,20 +34,9 @@ pub(super) fn read(source: &str, grammar: Grammar) -> Option<Found> {
     if source.bytes().all(|byte| byte == b' ') {
         return Some(Found::Nothing);
     }
-    if matches!(grammar, Grammar::Java) && source.len() < LONG_ENOUGH {
-        return None;
-    }
-    let mut reader = Reader { source, bytes: source.as_bytes(), at: 0, grammar };
-    let call = reader.call()?;
-    reader.blank();
-    let mut several = false;
-    while reader.eat(b',') {
-        several = true;
-        reader.blank();
-        reader.call()?;
-        reader.blank();
-    }
-    (reader.at == source.len()).then_some(if several { Found::Several } else { Found::Call(call) })
+    let mut reader = Reader { source, bytes: source.as_bytes(), at: 0, grammar, broken: false };
+    let found = reader.source();
+    if found.is_none() && reader.broken { Some(Found::Broken) } else { found }
 }
 
 struct Reader<'a> {
@@ -50,9 +44,38 @@ struct Reader<'a> {
     bytes: &'a [u8],
     at: usize,
     grammar: Grammar,
+    /// What stopped it cannot stand here.
+    broken: bool,
 }
 
 impl<'a> Reader<'a> {
+    fn source(&mut self) -> Option<Found> {
+        let call = self.call()?;
+        self.blank();
+        // Closes nothing.
+        self.broken = self.byte() == b']';
+        let mut several = false;
+        while self.eat(b',') {
+            several = true;
+            self.blank();
+            self.call()?;
+            self.blank();
+        }
+        if self.is_java() && !several {
+            if self.eat(b';') {
+                self.blank();
+            } else if self.source.trim_end().len() <= TOO_SHORT + BLANKS {
+                // Blanks and lines have a price of their own: such texts are left to the grammar.
+                let counts = self.bytes.last() == Some(&b')') && !self.bytes.contains(&b'\n');
+                self.broken = counts && self.bytes.len() <= TOO_SHORT;
+                if !counts || self.broken {
+                    return None;
+                }
+            }
+        }
+        (self.at == self.source.len()).then_some(if several { Found::Several } else { Found::Call(call) })
+    }
+
     fn byte(&self) -> u8 {
         self.bytes.get(self.at).copied().unwrap_or(0)
     }
@@ -84,7 +107,8 @@ impl<'a> Reader<'a> {
         }
         let name = &self.source[start..self.at];
         let ends = self.byte() < 128 && !matches!(self.byte(), b'$' | b'\\');
-        (ends && !is_reserved(name)).then_some(name)
+        let apart = if self.is_java() { RESERVED_IN_JAVA } else { RESERVED_IN_JAVASCRIPT };
+        (ends && !RESERVED.contains(&name) && !apart.contains(&name)).then_some(name)
     }
 
     fn dotted(&mut self) -> Option<&'a str> {
@@ -105,15 +129,13 @@ impl<'a> Reader<'a> {
             return Some(Call { name, arguments });
         }
         loop {
-            let key = self.name()?;
-            self.blank();
-            self.eat(b'=').then_some(())?;
-            self.blank();
-            let value = if self.is_java() { self.java_value()? } else { self.javascript_value()? };
-            if arguments.get_str(key).is_some() {
-                return None;
+            let (key, value) = self.argument()?;
+            if let Some(value) = value {
+                if arguments.get(&key).is_some() {
+                    return None;
+                }
+                arguments.insert(key, PyValue::Str(value));
             }
-            arguments.insert(PyValue::from(key), PyValue::Str(value));
             self.blank();
             if self.eat(b')') {
                 return Some(Call { name, arguments });
@@ -121,6 +143,30 @@ impl<'a> Reader<'a> {
             self.eat(b',').then_some(())?;
             self.blank();
         }
+    }
+
+    /// An argument and its name, which is `None` for one by place. Of those only names and `true` in JavaScript count; the others
+    /// are lost, as they are officially.
+    fn argument(&mut self) -> Option<(PyValue, Option<String>)> {
+        let start = self.at;
+        if let Some(key) = self.name() {
+            self.blank();
+            if self.eat(b'=') {
+                self.blank();
+                let value = if self.is_java() { self.java_value()? } else { self.javascript_value()? };
+                return Some((PyValue::from(key), Some(value)));
+            }
+        }
+        self.at = start;
+        let is_word = self.byte().is_ascii_alphabetic() || self.byte() == b'_';
+        let value = if self.is_java() { self.java_value()? } else { self.javascript_value()? };
+        let is_name = value.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_');
+        let counts = match (value.as_str(), self.is_java()) {
+            ("false" | "null", _) | ("true", true) | ("undefined", false) => false,
+            (text, true) if text.ends_with(".class") => is_word,
+            _ => is_word && is_name,
+        };
+        Some((PyValue::None, counts.then_some(value)))
     }
 
     /// Text in quotes without escapes; what stands between them.
@@ -144,11 +190,22 @@ impl<'a> Reader<'a> {
         self.eat(b'-');
         let digits = self.at;
         self.digits()?;
+        if self.at - digits == 1 && self.bytes[digits] == b'0' && self.eat(b'x') {
+            let first = self.at;
+            while self.byte().is_ascii_hexdigit() {
+                self.at += 1;
+            }
+            return (self.at > first && self.blank_ends()).then(|| &self.source[start..self.at]);
+        }
         if self.at - digits > 1 && self.bytes[digits] == b'0' {
             return None;
         }
         let mut whole = true;
         if self.eat(b'.') {
+            whole = false;
+            self.digits()?;
+        }
+        if self.eat(b'e') {
             whole = false;
             self.digits()?;
         }
@@ -175,28 +232,50 @@ impl<'a> Reader<'a> {
         matches!(next, Some(b',' | b')' | b']' | b'}'))
     }
 
-    /// `true`, `false`, `null` or a name.
+    /// Whether a text that is an argument ends here. No word but `in` and `instanceof`, and no number, may follow one.
+    fn text_ends(&mut self) -> bool {
+        let rest = &self.bytes[self.at..];
+        let next = rest.iter().find(|byte| !matches!(**byte, b' ' | b'\n'));
+        self.broken = next.is_some_and(|byte| byte.is_ascii_alphanumeric() && *byte != b'i');
+        self.blank_ends()
+    }
+
+    /// `true`, `false`, `null`, `undefined`, or a name, in Java also the name of a class with `.class`, in both with `++`.
     fn word(&mut self) -> Option<&'a str> {
         let start = self.at;
         let rest = &self.source[start..];
-        if let Some(word) = ["true", "false", "null"].into_iter().find(|word| rest.starts_with(word)) {
+        if let Some(word) = ["true", "false", "null", "undefined"].into_iter().find(|word| rest.starts_with(word)) {
             self.at += word.len();
             if self.blank_ends() {
                 return Some(word);
             }
             self.at = start;
         }
-        let word = self.dotted()?;
-        self.blank_ends().then_some(word)
+        self.name()?;
+        while self.eat(b'.') {
+            if self.is_java() && self.source[self.at..].starts_with("class") {
+                self.at += "class".len();
+                break;
+            }
+            self.name()?;
+        }
+        if self.source[self.at..].starts_with("++") {
+            self.at += 2;
+        }
+        self.blank_ends().then(|| &self.source[start..self.at])
     }
 
     fn java_value(&mut self) -> Option<String> {
         match self.byte() {
             quote @ (b'"' | b'\'') => {
                 let text = self.java_text(quote)?;
-                self.blank_ends().then(|| text.to_owned())
+                self.text_ends().then(|| text.to_owned())
             }
             b'-' | b'0'..=b'9' => self.number().map(str::to_owned),
+            b'[' | b'{' => {
+                self.broken = true;
+                None
+            }
             b'n' if self.source[self.at..].starts_with("new ") => {
                 self.at += "new ".len();
                 let value = self.java_array().or_else(|| self.java_object())?;
@@ -280,7 +359,18 @@ impl<'a> Reader<'a> {
 
     /// `HashMap<…>()` or `ArrayList<…>(…)`; a body of plain `put` and `add` is lost, as it is officially.
     fn java_object(&mut self) -> Option<String> {
-        let kind = self.plain_word();
+        let kind = self.dotted()?;
+        if self.eat(b'(') {
+            let mut value = format!("new {kind}(");
+            self.java_scalars(b')', |element| {
+                if !value.ends_with('(') {
+                    value.push_str(", ");
+                }
+                value.push_str(element);
+            })?;
+            value.push(')');
+            return Some(value);
+        }
         if !matches!(kind, "HashMap" | "ArrayList") || !self.eat(b'<') {
             return None;
         }
@@ -357,7 +447,7 @@ impl<'a> Reader<'a> {
         let start = self.at;
         if let quote @ (b'"' | b'\'') = self.byte() {
             let text = self.text(quote)?;
-            return self.blank_ends().then(|| text.to_owned());
+            return self.text_ends().then(|| text.to_owned());
         }
         self.javascript_part(0)?;
         Some(self.source[start..self.at].to_owned())
@@ -438,98 +528,104 @@ impl<'a> Reader<'a> {
     }
 }
 
-/// Words that either language keeps for itself, anywhere.
-fn is_reserved(word: &str) -> bool {
-    matches!(
-        word,
-        "_" | "abstract"
-            | "as"
-            | "assert"
-            | "async"
-            | "await"
-            | "boolean"
-            | "break"
-            | "byte"
-            | "case"
-            | "catch"
-            | "char"
-            | "class"
-            | "const"
-            | "continue"
-            | "debugger"
-            | "default"
-            | "delete"
-            | "do"
-            | "double"
-            | "else"
-            | "enum"
-            | "export"
-            | "exports"
-            | "extends"
-            | "false"
-            | "final"
-            | "finally"
-            | "float"
-            | "for"
-            | "from"
-            | "function"
-            | "get"
-            | "goto"
-            | "if"
-            | "implements"
-            | "import"
-            | "in"
-            | "instanceof"
-            | "int"
-            | "interface"
-            | "let"
-            | "long"
-            | "module"
-            | "native"
-            | "new"
-            | "non"
-            | "null"
-            | "of"
-            | "open"
-            | "opens"
-            | "package"
-            | "permits"
-            | "private"
-            | "protected"
-            | "provides"
-            | "public"
-            | "record"
-            | "requires"
-            | "return"
-            | "sealed"
-            | "set"
-            | "short"
-            | "static"
-            | "strictfp"
-            | "super"
-            | "switch"
-            | "synchronized"
-            | "target"
-            | "this"
-            | "throw"
-            | "throws"
-            | "to"
-            | "transient"
-            | "transitive"
-            | "true"
-            | "try"
-            | "typeof"
-            | "undefined"
-            | "uses"
-            | "var"
-            | "void"
-            | "volatile"
-            | "when"
-            | "while"
-            | "with"
-            | "yield"
-    )
-}
+/// Words that are no names here in either language.
+const RESERVED: &[&str] = &[
+    "_",
+    "as",
+    "break",
+    "case",
+    "catch",
+    "class",
+    "const",
+    "continue",
+    "default",
+    "do",
+    "else",
+    "enum",
+    "exports",
+    "extends",
+    "false",
+    "finally",
+    "for",
+    "goto",
+    "if",
+    "implements",
+    "import",
+    "instanceof",
+    "new",
+    "non",
+    "null",
+    "package",
+    "return",
+    "static",
+    "super",
+    "switch",
+    "this",
+    "throw",
+    "true",
+    "try",
+    "var",
+    "void",
+    "while",
+    "with",
+    "yield",
+];
+
+/// Words that are no names here in Java alone.
+const RESERVED_IN_JAVA: &[&str] = &[
+    "abstract",
+    "assert",
+    "boolean",
+    "byte",
+    "char",
+    "double",
+    "final",
+    "float",
+    "int",
+    "interface",
+    "long",
+    "module",
+    "native",
+    "open",
+    "opens",
+    "permits",
+    "private",
+    "protected",
+    "provides",
+    "public",
+    "record",
+    "requires",
+    "sealed",
+    "short",
+    "strictfp",
+    "synchronized",
+    "throws",
+    "to",
+    "transient",
+    "transitive",
+    "uses",
+    "volatile",
+    "when",
+];
+
+/// Words that are no names here in JavaScript alone.
+const RESERVED_IN_JAVASCRIPT: &[&str] = &[
+    "async",
+    "await",
+    "debugger",
+    "delete",
+    "export",
+    "from",
+    "function",
+    "get",
+    "in",
+    "let",
+    "of",
+    "set",
+    "target",
+    "typeof",
+    "undefined",
+];
 
 #[cfg(test)]
 mod tests {
@@ -578,6 +674,14 @@ mod tests {
         "{a: 1}",
         "[1, 'x']",
         "new Array(",
+        "new Date()",
+        "new a.B(1, 'x')",
+        "new B(C.class, \"t\")",
+        "C.class",
+        "C++",
+        "name",
+        "2e5",
+        "0x80000000",
         "`",
         "```",
         "```java\n",
@@ -618,6 +722,45 @@ mod tests {
         fn the_short_cut_says_what_the_grammars_say(source in source()) {
             prop_assert_eq!(java::decode(&source), java::decode_by_grammar(&source), "Java");
             prop_assert_eq!(javascript::decode(&source), javascript::decode_by_grammar(&source), "JavaScript");
+        }
+    }
+
+    #[test]
+    fn the_short_cut_knows_which_words_are_names() {
+        for word in [super::RESERVED, super::RESERVED_IN_JAVA, super::RESERVED_IN_JAVASCRIPT].concat() {
+            for source in
+                ["call(W=1)", "call(a=W, b=2)", "call(a=1, W)", "W.call(a=1)", "call(a=W.b, b=W)", "a.W(b='text')"]
+            {
+                let source = source.replace('W', word);
+                assert_eq!(java::decode(&source), java::decode_by_grammar(&source), "{source}");
+                assert_eq!(javascript::decode(&source), javascript::decode_by_grammar(&source), "{source}");
+            }
+        }
+    }
+
+    #[test]
+    fn the_short_cut_knows_how_long_java_must_be() {
+        let names = ["f", "fn", "fn0", "a.b", "ns.f"];
+        let arguments = [
+            "",
+            "1",
+            "x",
+            "a=1",
+            "a=12",
+            "a = 1",
+            "a=C++",
+            "a=null",
+            "p0='c'",
+            "p0=100L",
+            "a=1,b=2",
+            "a=1, b=2",
+            "a=1,\nb=2",
+            "\n",
+        ];
+        for source in names.iter().flat_map(|name| arguments.map(|arguments| format!("{name}({arguments})"))) {
+            for source in [format!("{source};"), format!(" {source}"), format!("{source} "), source] {
+                assert_eq!(java::decode(&source), java::decode_by_grammar(&source), "{source}");
+            }
         }
     }
 }
