@@ -232,16 +232,32 @@ impl<'a> Reader<'a> {
         matches!(next, Some(b',' | b')' | b']' | b'}'))
     }
 
-    /// Whether a text that is an argument ends here. No word but `in` and `instanceof`, and no number, may follow one.
-    fn text_ends(&mut self) -> bool {
+    /// Whether a text or a word that is an argument ends here. No word but `in` and `instanceof`, no number and, after a word, no
+    /// text may follow.
+    fn operand_ends(&mut self, is_word: bool) -> bool {
         let rest = &self.bytes[self.at..];
         let next = rest.iter().find(|byte| !matches!(**byte, b' ' | b'\n'));
-        self.broken = next.is_some_and(|byte| byte.is_ascii_alphanumeric() && *byte != b'i');
+        self.broken = next.is_some_and(|byte| match byte {
+            b'i' => false,
+            b'"' | b'\'' => is_word,
+            _ => byte.is_ascii_alphanumeric(),
+        });
         self.blank_ends()
+    }
+
+    /// A word that is an argument.
+    fn word_argument(&mut self) -> Option<&'a str> {
+        let word = self.word_itself()?;
+        self.operand_ends(true).then_some(word)
     }
 
     /// `true`, `false`, `null`, `undefined`, or a name, in Java also the name of a class with `.class`, in both with `++`.
     fn word(&mut self) -> Option<&'a str> {
+        let word = self.word_itself()?;
+        self.blank_ends().then_some(word)
+    }
+
+    fn word_itself(&mut self) -> Option<&'a str> {
         let start = self.at;
         let rest = &self.source[start..];
         if let Some(word) = ["true", "false", "null", "undefined"].into_iter().find(|word| rest.starts_with(word)) {
@@ -253,23 +269,26 @@ impl<'a> Reader<'a> {
         }
         self.name()?;
         while self.eat(b'.') {
-            if self.is_java() && self.source[self.at..].starts_with("class") {
-                self.at += "class".len();
-                break;
+            let part = self.at;
+            if self.name().is_none() {
+                // A reserved word is read over before it is refused.
+                if self.is_java() && &self.source[part..self.at] == "class" {
+                    break;
+                }
+                return None;
             }
-            self.name()?;
         }
         if self.source[self.at..].starts_with("++") {
             self.at += 2;
         }
-        self.blank_ends().then(|| &self.source[start..self.at])
+        Some(&self.source[start..self.at])
     }
 
     fn java_value(&mut self) -> Option<String> {
         match self.byte() {
             quote @ (b'"' | b'\'') => {
                 let text = self.java_text(quote)?;
-                self.text_ends().then(|| text.to_owned())
+                self.operand_ends(false).then(|| text.to_owned())
             }
             b'-' | b'0'..=b'9' => self.number().map(str::to_owned),
             b'[' | b'{' => {
@@ -281,7 +300,7 @@ impl<'a> Reader<'a> {
                 let value = self.java_array().or_else(|| self.java_object())?;
                 self.blank_ends().then_some(value)
             }
-            _ => self.word().map(str::to_owned),
+            _ => self.word_argument().map(str::to_owned),
         }
     }
 
@@ -447,7 +466,10 @@ impl<'a> Reader<'a> {
         let start = self.at;
         if let quote @ (b'"' | b'\'') = self.byte() {
             let text = self.text(quote)?;
-            return self.text_ends().then(|| text.to_owned());
+            return self.operand_ends(false).then(|| text.to_owned());
+        }
+        if !matches!(self.byte(), b'-' | b'0'..=b'9' | b'[' | b'{') && !self.source[start..].starts_with("new ") {
+            return self.word_argument().map(str::to_owned);
         }
         self.javascript_part(0)?;
         Some(self.source[start..self.at].to_owned())
@@ -680,6 +702,8 @@ mod tests {
         "C.class",
         "C++",
         "name",
+        "r'x'",
+        "it's",
         "2e5",
         "0x80000000",
         "`",
