@@ -3,6 +3,12 @@
 //! It answers only where the grammars would say the same, and leaves everything else to them (`None`): other letters than
 //! ASCII, escapes, comments, operators, lambdas, reserved words.
 
+mod java;
+mod javascript;
+mod reserved;
+#[cfg(test)]
+mod tests;
+
 use super::code::Grammar;
 use crate::tools::python::{Call, PyDict, PyValue};
 
@@ -12,11 +18,6 @@ const TOO_SHORT: usize = 10;
 
 /// And where there are blanks around it or lines in it, as many bytes more at most.
 const BLANKS: usize = 3;
-
-/// Deeper arrays and objects are left to the grammar.
-const MAX_DEPTH: usize = 16;
-
-const AS_LIST: &str = "Arrays.asList(";
 
 /// What a plain source is.
 pub(super) enum Found {
@@ -86,6 +87,23 @@ impl<'a> Reader<'a> {
         found
     }
 
+    /// Reads what stands between commas up to a closing bracket.
+    fn list(&mut self, close: u8, mut item: impl FnMut(&mut Self) -> Option<()>) -> Option<()> {
+        self.blank();
+        if self.eat(close) {
+            return Some(());
+        }
+        loop {
+            item(self)?;
+            self.blank();
+            if self.eat(close) {
+                return Some(());
+            }
+            self.eat(b',').then_some(())?;
+            self.blank();
+        }
+    }
+
     fn blank(&mut self) {
         while matches!(self.byte(), b' ' | b'\n') {
             self.at += 1;
@@ -107,8 +125,7 @@ impl<'a> Reader<'a> {
         }
         let name = &self.source[start..self.at];
         let ends = self.byte() < 128 && !matches!(self.byte(), b'$' | b'\\');
-        let apart = if self.is_java() { RESERVED_IN_JAVA } else { RESERVED_IN_JAVASCRIPT };
-        (ends && !RESERVED.contains(&name) && !apart.contains(&name)).then_some(name)
+        (ends && !reserved::is_reserved(name, self.grammar)).then_some(name)
     }
 
     fn dotted(&mut self) -> Option<&'a str> {
@@ -124,25 +141,17 @@ impl<'a> Reader<'a> {
         let name = self.dotted()?.to_owned();
         self.eat(b'(').then_some(())?;
         let mut arguments = PyDict::with_capacity(4);
-        self.blank();
-        if self.eat(b')') {
-            return Some(Call { name, arguments });
-        }
-        loop {
-            let (key, value) = self.argument()?;
+        self.list(b')', |reader| {
+            let (key, value) = reader.argument()?;
             if let Some(value) = value {
                 if arguments.get(&key).is_some() {
                     return None;
                 }
                 arguments.insert(key, PyValue::Str(value));
             }
-            self.blank();
-            if self.eat(b')') {
-                return Some(Call { name, arguments });
-            }
-            self.eat(b',').then_some(())?;
-            self.blank();
-        }
+            Some(())
+        })?;
+        Some(Call { name, arguments })
     }
 
     /// An argument and its name, which is `None` for one by place. Of those only names and `true` in JavaScript count; the others
@@ -153,13 +162,13 @@ impl<'a> Reader<'a> {
             self.blank();
             if self.eat(b'=') {
                 self.blank();
-                let value = if self.is_java() { self.java_value()? } else { self.javascript_value()? };
+                let value = self.value()?;
                 return Some((PyValue::from(key), Some(value)));
             }
         }
         self.at = start;
         let is_word = self.byte().is_ascii_alphabetic() || self.byte() == b'_';
-        let value = if self.is_java() { self.java_value()? } else { self.javascript_value()? };
+        let value = self.value()?;
         let is_name = value.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_');
         let counts = match (value.as_str(), self.is_java()) {
             ("false" | "null", _) | ("true", true) | ("undefined", false) => false,
@@ -167,6 +176,10 @@ impl<'a> Reader<'a> {
             _ => is_word && is_name,
         };
         Some((PyValue::None, counts.then_some(value)))
+    }
+
+    fn value(&mut self) -> Option<String> {
+        if self.is_java() { self.java_value() } else { self.javascript_value() }
     }
 
     /// Text in quotes without escapes; what stands between them.
@@ -225,19 +238,20 @@ impl<'a> Reader<'a> {
         (self.at > start).then_some(())
     }
 
+    /// The next byte that is no blank.
+    fn next(&self) -> Option<u8> {
+        self.bytes[self.at..].iter().copied().find(|byte| !matches!(byte, b' ' | b'\n'))
+    }
+
     /// Whether the value ends here.
     fn blank_ends(&self) -> bool {
-        let rest = &self.bytes[self.at..];
-        let next = rest.iter().find(|byte| !matches!(**byte, b' ' | b'\n'));
-        matches!(next, Some(b',' | b')' | b']' | b'}'))
+        matches!(self.next(), Some(b',' | b')' | b']' | b'}'))
     }
 
     /// Whether a text or a word that is an argument ends here. No word but `in` and `instanceof`, no number and, after a word, no
     /// text may follow.
     fn operand_ends(&mut self, is_word: bool) -> bool {
-        let rest = &self.bytes[self.at..];
-        let next = rest.iter().find(|byte| !matches!(**byte, b' ' | b'\n'));
-        self.broken = next.is_some_and(|byte| match byte {
+        self.broken = self.next().is_some_and(|byte| match byte {
             b'i' => false,
             b'"' | b'\'' => is_word,
             _ => byte.is_ascii_alphanumeric(),
@@ -282,509 +296,5 @@ impl<'a> Reader<'a> {
             self.at += 2;
         }
         Some(&self.source[start..self.at])
-    }
-
-    fn java_value(&mut self) -> Option<String> {
-        match self.byte() {
-            quote @ (b'"' | b'\'') => {
-                let text = self.java_text(quote)?;
-                self.operand_ends(false).then(|| text.to_owned())
-            }
-            b'-' | b'0'..=b'9' => self.number().map(str::to_owned),
-            b'[' | b'{' => {
-                self.broken = true;
-                None
-            }
-            b'n' if self.source[self.at..].starts_with("new ") => {
-                self.at += "new ".len();
-                let value = self.java_array().or_else(|| self.java_object())?;
-                self.blank_ends().then_some(value)
-            }
-            _ => self.word_argument().map(str::to_owned),
-        }
-    }
-
-    /// A text, or a character: characters are never empty.
-    fn java_text(&mut self, quote: u8) -> Option<&'a str> {
-        let text = self.text(quote)?;
-        (quote == b'"' || !text.is_empty()).then_some(text)
-    }
-
-    /// A literal or a name as it stands.
-    fn java_scalar(&mut self) -> Option<&'a str> {
-        match self.byte() {
-            quote @ (b'"' | b'\'') => {
-                let start = self.at;
-                self.java_text(quote)?;
-                self.blank_ends().then(|| &self.source[start..self.at])
-            }
-            b'-' | b'0'..=b'9' => self.number(),
-            _ => self.word(),
-        }
-    }
-
-    /// Literals up to a closing bracket.
-    fn java_scalars(&mut self, close: u8, mut each: impl FnMut(&'a str)) -> Option<()> {
-        self.blank();
-        if self.eat(close) {
-            return Some(());
-        }
-        loop {
-            each(self.java_scalar()?);
-            self.blank();
-            if self.eat(close) {
-                return Some(());
-            }
-            self.eat(b',').then_some(())?;
-            self.blank();
-        }
-    }
-
-    fn plain_word(&mut self) -> &'a str {
-        let start = self.at;
-        while self.byte().is_ascii_alphanumeric() {
-            self.at += 1;
-        }
-        &self.source[start..self.at]
-    }
-
-    /// `T[]{…}`, whose text is written again without blanks. Comes back where it is none.
-    fn java_array(&mut self) -> Option<String> {
-        let start = self.at;
-        let kind = self.plain_word();
-        let known = matches!(
-            kind,
-            "int" | "long" | "short" | "byte" | "float" | "double" | "boolean" | "char" | "String" | "Object"
-        );
-        if !known || !self.source[self.at..].starts_with("[]") {
-            self.at = start;
-            return None;
-        }
-        self.at += 2;
-        self.blank();
-        self.eat(b'{').then_some(())?;
-        let mut value = format!("new {kind}[]{{");
-        let mut first = true;
-        self.java_scalars(b'}', |element| {
-            if !first {
-                value.push(',');
-            }
-            first = false;
-            value.push_str(element);
-        })?;
-        value.push('}');
-        Some(value)
-    }
-
-    /// `HashMap<…>()` or `ArrayList<…>(…)`; a body of plain `put` and `add` is lost, as it is officially.
-    fn java_object(&mut self) -> Option<String> {
-        let kind = self.dotted()?;
-        if self.eat(b'(') {
-            let mut value = format!("new {kind}(");
-            self.java_scalars(b')', |element| {
-                if !value.ends_with('(') {
-                    value.push_str(", ");
-                }
-                value.push_str(element);
-            })?;
-            value.push(')');
-            return Some(value);
-        }
-        if !matches!(kind, "HashMap" | "ArrayList") || !self.eat(b'<') {
-            return None;
-        }
-        let mut value = format!("new {kind}<");
-        if !self.eat(b'>') {
-            loop {
-                let parameter = self.plain_word();
-                if !matches!(
-                    parameter,
-                    "String"
-                        | "Object"
-                        | "Integer"
-                        | "Long"
-                        | "Float"
-                        | "Double"
-                        | "Boolean"
-                        | "Character"
-                        | "Short"
-                        | "Byte"
-                        | "int"
-                        | "long"
-                        | "float"
-                        | "double"
-                        | "boolean"
-                        | "char"
-                        | "short"
-                        | "byte"
-                ) {
-                    return None;
-                }
-                value.push_str(parameter);
-                self.blank();
-                if self.eat(b'>') {
-                    break;
-                }
-                self.eat(b',').then_some(())?;
-                value.push(',');
-                self.blank();
-            }
-        }
-        value.push_str(">(");
-        self.eat(b'(').then_some(())?;
-        if !self.eat(b')') {
-            let start = self.at;
-            self.source[start..].starts_with(AS_LIST).then_some(())?;
-            self.at += AS_LIST.len();
-            self.java_scalars(b')', |_| {})?;
-            value.push_str(&self.source[start..self.at]);
-            value.push(')');
-            self.eat(b')').then_some(())?;
-            return Some(value);
-        }
-        value.push(')');
-        let before = self.at;
-        self.blank();
-        if !self.source[self.at..].starts_with("{{") {
-            self.at = before;
-            return Some(value);
-        }
-        self.at += 2;
-        self.blank();
-        while !self.eat(b'}') {
-            if !matches!(self.plain_word(), "put" | "add") || !self.eat(b'(') {
-                return None;
-            }
-            self.java_scalars(b')', |_| {})?;
-            self.eat(b';').then_some(())?;
-            self.blank();
-        }
-        self.eat(b'}').then_some(value)
-    }
-
-    fn javascript_value(&mut self) -> Option<String> {
-        let start = self.at;
-        if let quote @ (b'"' | b'\'') = self.byte() {
-            let text = self.text(quote)?;
-            return self.operand_ends(false).then(|| text.to_owned());
-        }
-        if !matches!(self.byte(), b'-' | b'0'..=b'9' | b'[' | b'{') && !self.source[start..].starts_with("new ") {
-            return self.word_argument().map(str::to_owned);
-        }
-        self.javascript_part(0)?;
-        Some(self.source[start..self.at].to_owned())
-    }
-
-    /// Reads over a literal.
-    fn javascript_part(&mut self, depth: usize) -> Option<()> {
-        if depth > MAX_DEPTH {
-            return None;
-        }
-        match self.byte() {
-            quote @ (b'"' | b'\'') => {
-                self.text(quote)?;
-            }
-            b'-' | b'0'..=b'9' => {
-                self.number()?;
-            }
-            b'[' => {
-                self.at += 1;
-                self.elements(b']', depth)?;
-            }
-            b'{' => {
-                self.at += 1;
-                self.properties(depth)?;
-            }
-            b'n' if self.source[self.at..].starts_with("new Array(") => {
-                self.at += "new Array(".len();
-                self.elements(b')', depth)?;
-            }
-            _ => {
-                self.word()?;
-            }
-        }
-        self.blank_ends().then_some(())
-    }
-
-    fn elements(&mut self, close: u8, depth: usize) -> Option<()> {
-        self.blank();
-        if self.eat(close) {
-            return Some(());
-        }
-        loop {
-            self.javascript_part(depth + 1)?;
-            self.blank();
-            if self.eat(close) {
-                return Some(());
-            }
-            self.eat(b',').then_some(())?;
-            self.blank();
-        }
-    }
-
-    fn properties(&mut self, depth: usize) -> Option<()> {
-        self.blank();
-        if self.eat(b'}') {
-            return Some(());
-        }
-        loop {
-            match self.byte() {
-                quote @ (b'"' | b'\'') => {
-                    self.text(quote)?;
-                }
-                _ => {
-                    self.name()?;
-                }
-            }
-            self.blank();
-            self.eat(b':').then_some(())?;
-            self.blank();
-            self.javascript_part(depth + 1)?;
-            self.blank();
-            if self.eat(b'}') {
-                return Some(());
-            }
-            self.eat(b',').then_some(())?;
-            self.blank();
-        }
-    }
-}
-
-/// Words that are no names here in either language.
-const RESERVED: &[&str] = &[
-    "_",
-    "as",
-    "break",
-    "case",
-    "catch",
-    "class",
-    "const",
-    "continue",
-    "default",
-    "do",
-    "else",
-    "enum",
-    "exports",
-    "extends",
-    "false",
-    "finally",
-    "for",
-    "goto",
-    "if",
-    "implements",
-    "import",
-    "instanceof",
-    "new",
-    "non",
-    "null",
-    "package",
-    "return",
-    "static",
-    "super",
-    "switch",
-    "this",
-    "throw",
-    "true",
-    "try",
-    "var",
-    "void",
-    "while",
-    "with",
-    "yield",
-];
-
-/// Words that are no names here in Java alone.
-const RESERVED_IN_JAVA: &[&str] = &[
-    "abstract",
-    "assert",
-    "boolean",
-    "byte",
-    "char",
-    "double",
-    "final",
-    "float",
-    "int",
-    "interface",
-    "long",
-    "module",
-    "native",
-    "open",
-    "opens",
-    "permits",
-    "private",
-    "protected",
-    "provides",
-    "public",
-    "record",
-    "requires",
-    "sealed",
-    "short",
-    "strictfp",
-    "synchronized",
-    "throws",
-    "to",
-    "transient",
-    "transitive",
-    "uses",
-    "volatile",
-    "when",
-];
-
-/// Words that are no names here in JavaScript alone.
-const RESERVED_IN_JAVASCRIPT: &[&str] = &[
-    "async",
-    "await",
-    "debugger",
-    "delete",
-    "export",
-    "from",
-    "function",
-    "get",
-    "in",
-    "let",
-    "of",
-    "set",
-    "target",
-    "typeof",
-    "undefined",
-];
-
-#[cfg(test)]
-mod tests {
-    use proptest::prelude::*;
-
-    use super::super::{java, javascript};
-
-    /// What sources are put together of: plain parts, and what makes them anything else.
-    const PARTS: &[&str] = &[
-        "f(a=1)",
-        "a.b.f(",
-        "f(",
-        ")",
-        "(",
-        "=",
-        ",",
-        ", ",
-        " ",
-        "\n",
-        ".",
-        "x",
-        "a=",
-        "b='c'",
-        "c=\"d e\"",
-        "\"",
-        "'",
-        "1",
-        "-2",
-        "3.5",
-        "4L",
-        "5.0f",
-        "6n",
-        "1e3",
-        "0x1F",
-        "07",
-        "true",
-        "null",
-        "new ArrayList<>(Arrays.asList(",
-        "))",
-        "new int[]{1, 2}",
-        "new HashMap<String, Object>() {{ put(\"k\", 1); }}",
-        "{",
-        "}",
-        "[",
-        "]",
-        "{a: 1}",
-        "[1, 'x']",
-        "new Array(",
-        "new Date()",
-        "new a.B(1, 'x')",
-        "new B(C.class, \"t\")",
-        "C.class",
-        "C++",
-        "name",
-        "r'x'",
-        "it's",
-        "2e5",
-        "0x80000000",
-        "`",
-        "```",
-        "```java\n",
-        "\\",
-        "//",
-        "/*",
-        "#",
-        "@",
-        ";",
-        "+",
-        "=>",
-        "->",
-        "lambda x: x",
-        "é",
-        "class",
-        "undefined",
-        "$",
-        "_",
-    ];
-
-    fn source() -> impl Strategy<Value = String> {
-        let part = prop::sample::select(PARTS);
-        let free = prop::collection::vec(part.clone(), 0..10).prop_map(|parts| parts.concat());
-        // Calls that are whole but for what stands in one place.
-        let call = (prop::collection::vec(part, 0..4), 0usize..3).prop_map(|(parts, place)| {
-            let middle = parts.concat();
-            ["f(a=", "1, b=", "\"t\")"]
-                .iter()
-                .enumerate()
-                .fold(String::new(), |text, (index, piece)| text + piece + if index == place { &middle } else { "" })
-        });
-        prop_oneof![free, call]
-    }
-
-    proptest! {
-        #![proptest_config(ProptestConfig::with_cases(4000))]
-        #[test]
-        fn the_short_cut_says_what_the_grammars_say(source in source()) {
-            prop_assert_eq!(java::decode(&source), java::decode_by_grammar(&source), "Java");
-            prop_assert_eq!(javascript::decode(&source), javascript::decode_by_grammar(&source), "JavaScript");
-        }
-    }
-
-    #[test]
-    fn the_short_cut_knows_which_words_are_names() {
-        for word in [super::RESERVED, super::RESERVED_IN_JAVA, super::RESERVED_IN_JAVASCRIPT].concat() {
-            for source in
-                ["call(W=1)", "call(a=W, b=2)", "call(a=1, W)", "W.call(a=1)", "call(a=W.b, b=W)", "a.W(b='text')"]
-            {
-                let source = source.replace('W', word);
-                assert_eq!(java::decode(&source), java::decode_by_grammar(&source), "{source}");
-                assert_eq!(javascript::decode(&source), javascript::decode_by_grammar(&source), "{source}");
-            }
-        }
-    }
-
-    #[test]
-    fn the_short_cut_knows_how_long_java_must_be() {
-        let names = ["f", "fn", "fn0", "a.b", "ns.f"];
-        let arguments = [
-            "",
-            "1",
-            "x",
-            "a=1",
-            "a=12",
-            "a = 1",
-            "a=C++",
-            "a=null",
-            "p0='c'",
-            "p0=100L",
-            "a=1,b=2",
-            "a=1, b=2",
-            "a=1,\nb=2",
-            "\n",
-        ];
-        for source in names.iter().flat_map(|name| arguments.map(|arguments| format!("{name}({arguments})"))) {
-            for source in [format!("{source};"), format!(" {source}"), format!("{source} "), source] {
-                assert_eq!(java::decode(&source), java::decode_by_grammar(&source), "{source}");
-            }
-        }
     }
 }
