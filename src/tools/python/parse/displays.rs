@@ -71,15 +71,20 @@ impl Parser<'_> {
 
     /// `star_expressions`: one, or a tuple without brackets.
     pub fn star_expressions(&mut self) -> Rule {
+        self.one_or_tuple(Self::star_expression)
+    }
+
+    /// One, or with a comma a tuple without brackets.
+    fn one_or_tuple(&mut self, item: fn(&mut Self) -> Rule) -> Rule {
         let start = self.at;
-        let first = need!(self.attempt(Self::star_expression));
+        let first = need!(self.attempt(item));
         if !self.is_sign(Operator::Comma)? {
             return Ok(Some(first));
         }
         let mut items = vec![first];
         while self.sign(Operator::Comma)? {
-            match self.attempt(Self::star_expression)? {
-                Some(item) => items.push(item),
+            match self.attempt(item)? {
+                Some(next) => items.push(next),
                 None => break,
             }
         }
@@ -274,19 +279,7 @@ impl Parser<'_> {
 
     /// `star_targets`: what a `for` may assign to.
     pub(super) fn star_targets(&mut self) -> Rule {
-        let start = self.at;
-        let first = need!(self.attempt(Self::star_target));
-        if !self.is_sign(Operator::Comma)? {
-            return Ok(Some(first));
-        }
-        let mut items = vec![first];
-        while self.sign(Operator::Comma)? {
-            match self.attempt(Self::star_target)? {
-                Some(item) => items.push(item),
-                None => break,
-            }
-        }
-        Ok(Some(self.node(Expr::Tuple(items), start)))
+        self.one_or_tuple(Self::star_target)
     }
 
     pub(super) fn star_target(&mut self) -> Rule {
