@@ -68,7 +68,7 @@ const CORPUS: &[(&str, Attempt, Expected)] = &[
     (
         "read through /proc",
         Shell(
-            "cat /proc/self/root/etc/passwd /proc/1/root/etc/passwd /proc/self/cwd/../secret /proc/1/cwd/etc/passwd /proc/$PPID/root/etc/passwd; true",
+            "for p in self 1 $PPID; do for f in root cwd; do cat /proc/$p/$f/etc/passwd /proc/$p/$f/../secret; done; done; true",
         ),
         HELD,
     ),
