@@ -77,10 +77,12 @@ impl<'a> Reader<'a> {
         (self.at == self.source.len()).then_some(if several { Found::Several } else { Found::Call(call) })
     }
 
+    #[inline]
     fn byte(&self) -> u8 {
         self.bytes.get(self.at).copied().unwrap_or(0)
     }
 
+    #[inline]
     fn eat(&mut self, byte: u8) -> bool {
         let found = self.byte() == byte;
         self.at += usize::from(found);
@@ -104,6 +106,7 @@ impl<'a> Reader<'a> {
         }
     }
 
+    #[inline]
     fn blank(&mut self) {
         while matches!(self.byte(), b' ' | b'\n') {
             self.at += 1;
@@ -239,11 +242,13 @@ impl<'a> Reader<'a> {
     }
 
     /// The next byte that is no blank.
+    #[inline]
     fn next(&self) -> Option<u8> {
         self.bytes[self.at..].iter().copied().find(|byte| !matches!(byte, b' ' | b'\n'))
     }
 
     /// Whether the value ends here.
+    #[inline]
     fn blank_ends(&self) -> bool {
         matches!(self.next(), Some(b',' | b')' | b']' | b'}'))
     }
