@@ -24,6 +24,11 @@ pub(super) fn members(mechanism: Mechanism, enough: usize) -> Vec<libc::pid_t> {
         let ids = entries.filter_map(|entry| entry.ok()?.file_name().to_str()?.parse().ok());
         return ids.filter(|&pid| pid != 1).take(enough).collect();
     }
+    descendants(enough)
+}
+
+/// Returns descendants of this process, all or at least `enough`.
+pub(super) fn descendants(enough: usize) -> Vec<libc::pid_t> {
     let mut found = children("self".to_owned());
     let mut next = 0;
     while let Some(&pid) = found.get(next).filter(|_| found.len() < enough) {

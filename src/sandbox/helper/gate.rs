@@ -5,7 +5,11 @@ use std::{
     os::{fd::AsFd, unix::net::UnixStream},
 };
 
-use super::{Setback, missing, namespaces, refused, supervisor::Supervisor, system};
+use super::{
+    Setback, missing, namespaces, refused,
+    supervisor::{self, Supervisor},
+    system,
+};
 use crate::sandbox::{
     Mechanism, Network,
     wire::{self, Assignment, Report},
@@ -72,13 +76,13 @@ fn gate(Assignment { policy, mechanism }: Assignment, control: &UnixStream) -> R
             }
             system::exit_now(0)
         }
-        Some(supervisor) => {
+        Some(helper) => {
             system::close(STDIN);
             system::close(STDOUT);
             while let Ok(Some((pid, _))) = system::wait_any(true) {
-                if pid == supervisor && mechanism != Mechanism::Namespaces {
-                    // Nothing is left of the group unless the supervisor was killed from outside.
-                    system::kill(-supervisor, libc::SIGKILL);
+                if pid == helper && mechanism != Mechanism::Namespaces {
+                    // Nothing is left unless the supervisor was killed from outside.
+                    supervisor::end_descendants();
                 }
             }
             Ok(())

@@ -11,7 +11,6 @@
 //! nothing but three descriptors: the program's standard input and output, and as its own standard error the socket to
 //! the caller, whose end ends everything.
 
-mod births;
 mod census;
 mod gate;
 mod landlock;

@@ -3,15 +3,12 @@
 use std::{
     ffi::{CString, NulError},
     io::Write,
-    os::{
-        fd::{AsFd, OwnedFd},
-        unix::net::UnixStream,
-    },
+    os::fd::{AsFd, OwnedFd},
 };
 
 use camino::Utf8Path;
 
-use super::{Setback, births::Births, landlock, limits, missing, refused, seccomp, system};
+use super::{Setback, landlock, limits, missing, refused, seccomp, system};
 use crate::sandbox::{Mechanism, Policy};
 
 /// The program's standard streams.
@@ -21,28 +18,20 @@ pub(super) struct Streams {
     pub stderr: OwnedFd,
 }
 
-/// What the program's process tells its parent.
-pub(super) struct News {
-    /// What went wrong, closed unwritten when the program runs.
-    pub fate: OwnedFd,
-    /// Where its births are asked for.
-    pub births: UnixStream,
-}
-
-/// Becomes the program. What goes wrong before is told.
+/// Becomes the program. What goes wrong before is written to `fate`, which is closed unwritten when the program runs.
 pub(super) fn become_program(
     policy: &Policy,
     mechanism: Mechanism,
     workdir: &Utf8Path,
     streams: &Streams,
-    news: News,
+    fate: OwnedFd,
 ) -> ! {
-    let Err(setback) = prepare(policy, mechanism, workdir, streams, &news.births);
+    let Err(setback) = prepare(policy, mechanism, workdir, streams);
     let (kind, step, reason) = match setback {
         Setback::Missing { step, reason } => ('m', step, reason),
         Setback::Refused { step, reason } => ('r', step, reason),
     };
-    let _ = write!(std::fs::File::from(news.fate), "{kind}{step}\0{reason}");
+    let _ = write!(std::fs::File::from(fate), "{kind}{step}\0{reason}");
     system::exit_now(127)
 }
 
@@ -62,11 +51,10 @@ fn prepare(
     mechanism: Mechanism,
     workdir: &Utf8Path,
     streams: &Streams,
-    births: &UnixStream,
 ) -> Result<std::convert::Infallible, Setback> {
-    if mechanism == Mechanism::Namespaces {
-        system::setsid().map_err(missing("start a session"))?;
-    }
+    // Nobody can leave it under Landlock. And the kernel shares processor time among sessions first (autogroups), so that a
+    // bomb does not keep the supervisor from counting.
+    system::setsid().map_err(missing("start a session"))?;
     let texts = |texts: &mut dyn Iterator<Item = String>| -> Result<Vec<CString>, NulError> {
         texts.map(CString::new).collect()
     };
@@ -82,7 +70,7 @@ fn prepare(
         system::duplicate_to(stream.as_fd(), target).map_err(missing("pass the standard streams"))?;
     }
     system::default_signals();
-    limits::apply(policy).map_err(refused("set the limits"))?;
+    limits::apply(policy, mechanism).map_err(refused("set the limits"))?;
     system::prctl(libc::PR_SET_NO_NEW_PRIVS, 1).map_err(missing("give up new privileges"))?;
     if mechanism != Mechanism::Unsandboxed {
         landlock::confine(policy, mechanism).map_err(missing("put on Landlock's rules"))?;
@@ -90,7 +78,6 @@ fn prepare(
     }
     system::close_from(3, true).map_err(missing("close what the program must not inherit"))?;
     if mechanism != Mechanism::Unsandboxed {
-        Births::announce(births).map_err(missing("have births asked for"))?;
         seccomp::confine(mechanism, policy.network).map_err(missing("put on the seccomp filters"))?;
     }
     let error = system::execute(&program, &arguments, &environment);

@@ -115,6 +115,7 @@ pub(super) fn enter(policy: &Policy) -> Result<Utf8PathBuf, Setback> {
         }
     }
     let processes = file_system(c"proc", MountAttrFlags::empty())?;
+    bound_processes(processes.as_fd(), policy.processes);
     system::mount_flags(processes.as_fd(), system::MOUNT_READ_ONLY, false).map_err(missing("restrict `/proc`"))?;
     mounts.push(("/proc".into(), processes));
 
@@ -160,6 +161,23 @@ fn copy(path: &Utf8Path, flags: u64) -> Result<OwnedFd, Setback> {
         rustix::mount::open_tree(CWD, path.as_str(), how).map_err(missing(format!("copy the mount of `{path}`")))?;
     system::mount_flags(mount.as_fd(), flags, true).map_err(missing(format!("restrict the mount of `{path}`")))?;
     Ok(mount)
+}
+
+/// The kernel gives no process of a namespace an id below this one again after all have been given once.
+const RESERVED_IDS: u32 = 300;
+
+/// Leaves the namespace few process ids, so that a bomb of root's, which no limit of the kernel's binds, stays small until the
+/// supervisor has seen it. Linux has that since 6.14; before, the bomb is larger for the moment.
+fn bound_processes(proc: BorrowedFd<'_>, most: u32) {
+    // Anywhere but in a namespace of its own it would be the whole machine's limit.
+    if std::process::id() != 1 {
+        return;
+    }
+    let limit = (RESERVED_IDS + most + 64).to_string();
+    let file = rustix::fs::openat(proc, "sys/kernel/pid_max", OFlags::WRONLY | OFlags::CLOEXEC, Mode::empty());
+    if let Ok(file) = file {
+        let _ = rustix::io::write(&file, limit.as_bytes());
+    }
 }
 
 /// Makes a file system of its own kind, mounted nowhere yet.

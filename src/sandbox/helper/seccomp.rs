@@ -346,32 +346,12 @@ const NAMESPACE_FLAGS: &[u64] =
 /// Terminal requests that type for somebody else: `TIOCSTI`, `TIOCLINUX`.
 const TYPING: &[u64] = &[0x5412, 0x541C];
 
-/// Calls that start a process or a thread.
-const BIRTHS: &[i64] = &[libc::SYS_clone];
-#[cfg(target_arch = "x86_64")]
-const BIRTHS_HERE: &[i64] = &[libc::SYS_fork, libc::SYS_vfork];
-#[cfg(not(target_arch = "x86_64"))]
-const BIRTHS_HERE: &[i64] = &[];
-
 /// Installs the filters on this process, which must have given up new privileges before.
 pub(super) fn confine(mechanism: Mechanism, network: Network) -> Outcome<()> {
     for program in programs(mechanism, network)? {
         seccompiler::apply_filter(&program).map_err(|error| error.to_string())?;
     }
     Ok(())
-}
-
-/// Returns the filter that has births asked for: to be installed with a listener, before [`confine`].
-pub(super) fn births() -> Outcome<BpfProgram> {
-    // The library does not know this answer, so another one, used nowhere else, is put in its place.
-    const STAND_IN: SeccompAction = SeccompAction::Trace(0);
-    let stand_in = u32::from(STAND_IN);
-    let mut program = compile(always(BIRTHS.iter().chain(BIRTHS_HERE)), SeccompAction::Allow, STAND_IN)?;
-    let returns = libc::BPF_RET | libc::BPF_K;
-    for instruction in program.iter_mut().filter(|it| u32::from(it.code) == returns && it.k == stand_in) {
-        instruction.k = libc::SECCOMP_RET_USER_NOTIF;
-    }
-    Ok(program)
 }
 
 fn programs(mechanism: Mechanism, network: Network) -> Outcome<Vec<BpfProgram>> {
@@ -451,7 +431,6 @@ mod tests {
                 programs(mechanism, network).unwrap();
             }
         }
-        assert!(births().unwrap().iter().any(|instruction| instruction.k == libc::SECCOMP_RET_USER_NOTIF));
         let known: BTreeSet<_> = KNOWN.iter().chain(KNOWN_HERE).collect();
         assert_eq!(known.len(), KNOWN.len() + KNOWN_HERE.len());
         assert!(DEADLY.iter().all(|call| !known.contains(call)));

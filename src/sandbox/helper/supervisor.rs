@@ -22,10 +22,9 @@ use rustix::{
 
 use super::{
     Setback,
-    births::Births,
     census::{self, Census},
     missing,
-    program::{self, News, Streams},
+    program::{self, Streams},
     root, system,
     tail::Tail,
 };
@@ -39,6 +38,12 @@ const SHORT: Duration = Duration::from_millis(5);
 
 /// And while nothing changes.
 const LONG: Duration = Duration::from_millis(100);
+
+/// How many descendants are looked for before what was found is killed.
+const AT_ONCE: usize = 256;
+
+/// The nice value of a process that is not kept waiting.
+const HIGHEST_PRIORITY: i32 = -20;
 
 /// Output that was read and not passed on yet.
 const BUFFER_BYTES: usize = 64 << 10;
@@ -54,10 +59,6 @@ pub(super) struct Supervisor {
     orders: Vec<u8>,
     program: libc::pid_t,
     pidfd: OwnedFd,
-    /// None where the program is not shut in.
-    births: Option<Births>,
-    /// How many may be born before all are counted again.
-    births_left: u64,
     /// The program's end of its output, until it is closed.
     from_program: Option<File>,
     /// The caller's end, until one of the two is closed.
@@ -92,27 +93,24 @@ impl Supervisor {
                 system::loopback_up().map_err(missing("set up the loopback network"))?;
             }
         } else {
-            system::setpgid(0).map_err(missing("make a process group"))?;
             system::prctl(libc::PR_SET_CHILD_SUBREAPER, 1).map_err(missing("become the parent of orphans"))?;
         }
         let pipe = || rustix::pipe::pipe_with(PipeFlags::CLOEXEC).map_err(missing("make a pipe"));
         let (from_program, stdout) = pipe()?;
         let (from_stderr, stderr) = pipe()?;
         let (fate, fate_of_program) = pipe()?;
-        let (births, births_of_program) = UnixStream::pair().map_err(missing("make a socket"))?;
-        let news = News { fate: fate_of_program, births: births_of_program };
         let streams = Streams { stdin: system::take_stream(0), stdout, stderr };
         let to_caller = File::from(system::take_stream(1));
         let program = match system::fork().map_err(missing("start a process"))? {
-            None => program::become_program(&policy, mechanism, &workdir, &streams, news),
+            None => program::become_program(&policy, mechanism, &workdir, &streams, fate_of_program),
             Some(program) => program,
         };
-        drop((streams, news));
+        // A bomb of thousands must not keep this process from counting them. Refused without CAP_SYS_NICE.
+        let _ = rustix::process::setpriority_process(None, HIGHEST_PRIORITY);
+        drop((streams, fate_of_program));
         let mut text = String::new();
         File::from(fate).read_to_string(&mut text).map_err(missing("learn what became of the program"))?;
         program::read_fate(&text)?;
-        let births = (mechanism != Mechanism::Unsandboxed).then(|| Births::receive(&births)).transpose();
-        let births = births.map_err(missing("have births asked for"))?;
         let pid = Pid::from_raw(program).ok_or("no process id").map_err(missing("start a process"))?;
         let pidfd = rustix::process::pidfd_open(pid, PidfdFlags::empty()).map_err(missing("watch the program"))?;
         for file in [from_program.as_fd(), from_stderr.as_fd(), to_caller.as_fd(), control.as_fd()] {
@@ -127,8 +125,6 @@ impl Supervisor {
             orders: Vec::new(),
             program,
             pidfd,
-            births,
-            births_left: 0,
             from_program: Some(from_program.into()),
             to_caller: Some(to_caller),
             pending: Vec::with_capacity(BUFFER_BYTES),
@@ -188,11 +184,6 @@ impl Supervisor {
         {
             return Some(ending);
         }
-        if ready.birth
-            && let Some(ending) = self.birth()
-        {
-            return Some(ending);
-        }
         if ready.output || ready.caller {
             self.pass_output(&ready);
         }
@@ -207,17 +198,14 @@ impl Supervisor {
 
     fn poll(&self, until: Option<Instant>) -> Ready {
         let mut ready = Ready::default();
-        let mut flags = Vec::with_capacity(6);
-        let mut polled = Vec::with_capacity(6);
+        let mut flags = Vec::with_capacity(5);
+        let mut polled = Vec::with_capacity(5);
         let mut add = |fd, interest, flag| {
             polled.push(PollFd::from_borrowed_fd(fd, interest));
             flags.push(flag);
         };
         add(self.control.as_fd(), PollFlags::IN, Wakes::Control);
         add(self.pidfd.as_fd(), PollFlags::IN, Wakes::Program);
-        if let Some(births) = &self.births {
-            add(births.as_fd(), PollFlags::IN, Wakes::Birth);
-        }
         if let Some(stderr) = &self.stderr {
             add(stderr.as_fd(), PollFlags::IN, Wakes::Stderr);
         }
@@ -242,7 +230,6 @@ impl Supervisor {
             match flag {
                 Wakes::Control => ready.control = woke,
                 Wakes::Program => ready.program = woke,
-                Wakes::Birth => ready.birth = woke,
                 Wakes::Stderr => ready.stderr = woke,
                 Wakes::Output => ready.output = woke,
                 Wakes::Caller => ready.caller = woke,
@@ -344,23 +331,6 @@ impl Supervisor {
         ending
     }
 
-    /// Lets one more be born, if it is not one too many. At most as many as are allowed come between two counts, so that
-    /// twice as many is the most there can ever be.
-    fn birth(&mut self) -> Option<Ending> {
-        if self.births_left == 0 {
-            if let Some(ending) = self.reap().or_else(|| self.count()) {
-                return Some(ending);
-            }
-            self.births_left = u64::from(self.policy.processes).saturating_sub(self.last.tasks);
-        }
-        let Some(left) = self.births_left.checked_sub(1) else { return Some(Ending::TooManyProcesses) };
-        self.births_left = left;
-        if let Some(births) = &self.births {
-            births.allow_one();
-        }
-        None
-    }
-
     /// Looks at what all processes use.
     fn count(&mut self) -> Option<Ending> {
         let census = census::take(self.mechanism, usize::try_from(self.policy.processes).unwrap_or(usize::MAX - 1));
@@ -389,26 +359,7 @@ impl Supervisor {
             while system::wait_any(true).is_ok() {}
             return;
         }
-        let group = std::process::id().cast_signed();
-        let _ = system::setpgid(system::parent());
-        loop {
-            // Nobody can leave the group under Landlock; unsandboxed they can, and are looked for one by one.
-            system::kill(-group, libc::SIGKILL);
-            for pid in census::members(self.mechanism, usize::MAX) {
-                system::kill(pid, libc::SIGKILL);
-            }
-            let gone = loop {
-                match system::wait_any(false) {
-                    Ok(Some(_)) => {}
-                    Ok(None) => break false,
-                    Err(_) => break true,
-                }
-            };
-            if gone {
-                return;
-            }
-            std::thread::sleep(Duration::from_millis(1));
-        }
+        end_descendants();
     }
 
     /// Passes on what was written before the end, as long as the caller takes it.
@@ -442,12 +393,36 @@ impl Supervisor {
     }
 }
 
+/// Kills all descendants of this process, which is their subreaper, and waits until they are gone.
+pub(super) fn end_descendants() {
+    loop {
+        // The group of one is the group of all under Landlock, and a group dies at once, however fast it grows. Unsandboxed there
+        // may be many groups, found one after the other.
+        for pid in census::descendants(AT_ONCE) {
+            if let Some(group) = system::other_group_of(pid) {
+                system::kill(-group, libc::SIGKILL);
+            }
+            system::kill(pid, libc::SIGKILL);
+        }
+        let gone = loop {
+            match system::wait_any(false) {
+                Ok(Some(_)) => {}
+                Ok(None) => break false,
+                Err(_) => break true,
+            }
+        };
+        if gone {
+            return;
+        }
+        std::thread::sleep(Duration::from_millis(1));
+    }
+}
+
 /// What a poll found.
 #[derive(Debug, Default)]
 struct Ready {
     control: bool,
     program: bool,
-    birth: bool,
     output: bool,
     caller: bool,
     stderr: bool,
@@ -458,7 +433,6 @@ struct Ready {
 enum Wakes {
     Control,
     Program,
-    Birth,
     Output,
     Caller,
     Stderr,

@@ -110,16 +110,11 @@ pub(super) fn setsid() -> io::Result<()> {
     checked(unsafe { libc::setsid() }).map(drop)
 }
 
-/// Puts this process into a group; 0 is a new one.
-pub(super) fn setpgid(group: libc::pid_t) -> io::Result<()> {
+/// Returns the group of a process, unless it is gone or in this process's own.
+pub(super) fn other_group_of(pid: libc::pid_t) -> Option<libc::pid_t> {
     // SAFETY: plain values.
-    checked(unsafe { libc::setpgid(0, group) }).map(drop)
-}
-
-/// Returns the parent's id.
-pub(super) fn parent() -> libc::pid_t {
-    // SAFETY: plain values.
-    unsafe { libc::getppid() }
+    let (theirs, ours) = unsafe { (libc::getpgid(pid), libc::getpgid(0)) };
+    (theirs > 1 && theirs != ours).then_some(theirs)
 }
 
 /// Returns whether this process acts as root.
@@ -231,39 +226,6 @@ pub(super) fn seccomp_works() -> io::Result<()> {
         Err(error) => Err(error),
         Ok(_) => Ok(()),
     }
-}
-
-/// Installs a filter whose `SECCOMP_RET_USER_NOTIF` asks the returned descriptor.
-pub(super) fn seccomp_listener(filter: &[seccompiler::sock_filter]) -> io::Result<OwnedFd> {
-    // SAFETY: both structures are two words for C: a length and a pointer to as many instructions, read during the call.
-    unsafe {
-        let program = libc::sock_fprog {
-            len: filter.len().try_into().map_err(io::Error::other)?,
-            filter: filter.as_ptr().cast::<libc::sock_filter>().cast_mut(),
-        };
-        let flags = libc::SECCOMP_FILTER_FLAG_NEW_LISTENER | libc::SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV;
-        let operation = libc::SECCOMP_SET_MODE_FILTER;
-        let listener = checked_long(libc::syscall(libc::SYS_seccomp, operation, flags, &raw const program))?;
-        Ok(OwnedFd::from_raw_fd(listener.try_into().map_err(io::Error::other)?))
-    }
-}
-
-/// Takes the next question of a listener; returns its name.
-pub(super) fn next_question(listener: BorrowedFd<'_>) -> io::Result<u64> {
-    // SAFETY: all zeros is a valid question, which the kernel demands; it lives on this stack.
-    unsafe {
-        let mut question: libc::seccomp_notif = std::mem::zeroed();
-        checked(libc::ioctl(listener.as_raw_fd(), libc::SECCOMP_IOCTL_NOTIF_RECV, &raw mut question))?;
-        Ok(question.id)
-    }
-}
-
-/// Lets the call go on that a question was about.
-pub(super) fn answer_go_on(listener: BorrowedFd<'_>, question: u64) -> io::Result<()> {
-    let flags = libc::SECCOMP_USER_NOTIF_FLAG_CONTINUE as u32;
-    let answer = libc::seccomp_notif_resp { id: question, val: 0, error: 0, flags };
-    // SAFETY: the answer lives on this stack.
-    checked(unsafe { libc::ioctl(listener.as_raw_fd(), libc::SECCOMP_IOCTL_NOTIF_SEND, &raw const answer) }).map(drop)
 }
 
 /// Sets the loopback interface of this network namespace going.
