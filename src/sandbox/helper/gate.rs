@@ -76,11 +76,11 @@ fn gate(Assignment { policy, mechanism }: Assignment, control: &UnixStream) -> R
             }
             system::exit_now(0)
         }
-        Some(helper) => {
+        Some(child) => {
             system::close(STDIN);
             system::close(STDOUT);
             while let Ok(Some((pid, _))) = system::wait_any(true) {
-                if pid == helper && mechanism != Mechanism::Namespaces {
+                if pid == child && mechanism != Mechanism::Namespaces {
                     // Nothing is left unless the supervisor was killed from outside.
                     supervisor::end_descendants();
                 }
