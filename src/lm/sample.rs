@@ -119,6 +119,12 @@ pub struct EndedTurn<'a> {
     pub text: &'a str,
     /// Whether its last token is the one that ends turns, which the model drew.
     pub closed: bool,
+    /// Why it ended: by itself, or at `max_tokens`.
+    pub finish: Finish,
+    /// Tokens of the completion before it, what was read included.
+    pub before: usize,
+    /// Its tokens.
+    pub tokens: usize,
 }
 
 /// Says what the model reads after a turn before it goes on, as tokens; `None` ends the completion.
@@ -369,9 +375,9 @@ impl<'a> Generation<'a> {
         self.step_with(&mut |_| Ok(None))
     }
 
-    /// The same for completions of several turns: when a turn has ended by itself, `follow` says what the model reads before
-    /// it goes on. `max_tokens` is then of a turn, and a grammar holds each turn. A completion ends at its length if what
-    /// follows leaves no room for a token.
+    /// The same for completions of several turns: when a turn has ended, `follow` says what the model reads before it goes
+    /// on. `max_tokens` is then of a turn, and a grammar holds each turn. A completion ends at its length if what follows
+    /// leaves no room for a token; of a turn that fills the room itself `follow` hears nothing.
     ///
     /// What is read costs a step a token, like what is drawn, and the keys and values of a completion are computed once.
     ///
@@ -468,12 +474,20 @@ impl<'a> Generation<'a> {
                 return Err(LmError::NotFinite { what, value: f64::from(*value) });
             }
             self.progress.tokens += 1;
-            if !live.has_ended_a_turn(self.model, self.sampling)? {
-                continue;
-            }
+            let Some(finish) = live.end_of_turn(self.model, self.sampling)? else { continue };
             let text = live.turns.last().map_or("", String::as_str);
             let closed = live.tokens.last().is_some_and(|token| ends_turns(self.model, *token));
-            let turn = EndedTurn { request: live.request, index: live.index, turn: live.turns.len() - 1, text, closed };
+            let (before, tokens) = (live.begin, live.tokens.len() - live.begin);
+            let turn = EndedTurn {
+                request: live.request,
+                index: live.index,
+                turn: live.turns.len() - 1,
+                text,
+                closed,
+                finish,
+                before,
+                tokens,
+            };
             let Some(given) = follow(turn)? else { continue };
             if let Some(position) = given.iter().position(|token| *token as usize >= vocabulary) {
                 return Err(LmError::TokenOutOfRange { token: given[position], position, vocab_size: vocabulary });
@@ -514,26 +528,27 @@ impl Live {
         self.broken = self.guard.as_mut().and_then(|guard| guard.accept(token).err());
     }
 
-    /// Notes whether the last token ends the turn, and with it, unless something follows, the completion. Returns whether
-    /// something may follow: the turn has ended by itself.
-    fn has_ended_a_turn(&mut self, model: &LanguageModel, sampling: &Sampling) -> Result<bool, LmError> {
-        let Some(last) = self.tokens.last().filter(|_| self.tokens.len() > self.begin) else { return Ok(false) };
+    /// Notes whether the last token ends the turn, and with it, unless something follows, the completion. Returns why if
+    /// something may follow.
+    fn end_of_turn(&mut self, model: &LanguageModel, sampling: &Sampling) -> Result<Option<Finish>, LmError> {
+        let Some(last) = self.tokens.last().filter(|_| self.tokens.len() > self.begin) else { return Ok(None) };
         let stopped = ends_turns(model, *last)
             || self.guard.as_ref().is_some_and(Guard::is_over)
             || (!sampling.stop.is_empty() && self.says_stop(&model.tokenizer, sampling)?);
+        let full = self.tokens.len() >= self.room;
         if stopped {
             self.ended = Some(Finish::Stop);
-        } else if self.tokens.len() >= self.room.min(self.begin + self.limit) {
+        } else if full || self.tokens.len() >= self.begin + self.limit {
             self.ended = Some(Finish::Length);
         } else {
-            return Ok(false);
+            return Ok(None);
         }
         let mut text = model.tokenizer.decode(&self.tokens[self.begin..])?;
         if let Some(end) = sampling.stop.iter().filter_map(|stop| text.find(stop)).min() {
             text.truncate(end);
         }
         self.turns.push(text);
-        Ok(stopped)
+        Ok(self.ended.filter(|_| stopped || !full))
     }
 
     /// Goes on with another turn after reading `given`, if the model has room for it and a token.

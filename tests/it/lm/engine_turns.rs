@@ -37,7 +37,7 @@ fn talk(model: &LanguageModel, batch_size: usize, threads: usize, most: usize) -
     pool.install(|| {
         let mut generation = Generation::new(model, &requests, &sampling, Seed(5), batch_size).unwrap().at_most(most);
         let mut found = vec![Vec::new(); requests.len()];
-        let mut follow = |turn: EndedTurn<'_>| Ok((turn.turn < 3).then(|| answer(turn)));
+        let mut follow = |turn: EndedTurn<'_>| Ok((turn.turn < 3 && turn.finish == Finish::Stop).then(|| answer(turn)));
         while let Some(step) = generation.step_with(&mut follow).unwrap() {
             for (request, completions) in step.ended {
                 found[request] = completions;
@@ -68,7 +68,9 @@ fn turns_are_the_same_bits_for_any_batch_and_read_what_follows() {
             let last = completion.tokens[range.start - 1];
             assert!(last < 200, "a turn ends by its last token: {last}");
             assert!(completion.tokens[begin..range.start - 1].iter().all(|token| *token >= 200));
-            let ended = EndedTurn { request, index, turn, text: "", closed: true };
+            let (before, tokens) = (begin, range.start - begin);
+            let ended =
+                EndedTurn { request, index, turn, text: "", closed: true, finish: Finish::Stop, before, tokens };
             assert_eq!(completion.tokens[range.clone()], answer(ended));
             assert!(completion.log_probs[range.clone()].iter().all(|value| *value == 0.0));
             begin = range.end;
@@ -99,6 +101,24 @@ fn drawn_tokens_have_the_trainers_log_probs_bit_for_bit() {
             }
         }
     }
+}
+
+#[test]
+fn a_turn_that_was_cut_can_be_followed_too() {
+    let model = talker();
+    let (requests, sampling) = (requests(), Sampling { max_tokens: 2, temperature: 0.8, ..Sampling::default() });
+    let mut generation = Generation::new(&model, &requests, &sampling, Seed(5), 64).unwrap();
+    let (mut cut, mut completions) = (0, Vec::new());
+    let mut follow = |turn: EndedTurn<'_>| {
+        assert!(turn.tokens <= 2 && turn.closed == (turn.finish == Finish::Stop));
+        cut += usize::from(turn.finish == Finish::Length);
+        Ok((turn.turn < 2).then(|| answer(turn)))
+    };
+    while let Some(step) = generation.step_with(&mut follow).unwrap() {
+        completions.extend(step.ended.into_iter().flat_map(|(_, completions)| completions));
+    }
+    assert!(cut > completions.len(), "{cut} turns were cut");
+    assert!(completions.iter().all(|completion| completion.turns.len() == 3 && completion.given.len() == 2));
 }
 
 #[test]
