@@ -6,6 +6,7 @@
 
 mod score;
 
+pub(super) use self::score::row;
 pub use self::score::score_completion;
 use crate::{
     base::Seed,

@@ -36,6 +36,8 @@ pub(in crate::stage) struct Wanted<'a> {
     pub(in crate::stage) text: &'a str,
     /// The prompt as tokens.
     pub(in crate::stage) tokens: &'a [u32],
+    /// Tokens that the model has room for.
+    pub(in crate::stage) room: usize,
 }
 
 /// What came.
@@ -158,7 +160,7 @@ impl Manner<'_> {
             reason,
             body: beginning(&client.masked(body)),
         };
-        let body = Body::new(self.backend, self.sampling, one.text, one.tokens, seed)?;
+        let body = Body::new(self.backend, self.sampling, one.text, one.tokens, one.room, seed)?;
         let body = serde_json::to_vec(&body).map_err(|error| malformed(error.to_string(), ""))?;
         let began = Instant::now();
         let said = client.post(&body, || random.random(), again)?;

@@ -48,7 +48,7 @@ struct Extensions {
 }
 
 impl<'a> Body<'a> {
-    /// Makes the body of a request for one completion.
+    /// Makes the body of a request for one completion of at most `most` tokens.
     ///
     /// # Errors
     /// [`BackendError::Setting`] for a top-k that the server cannot be told.
@@ -57,6 +57,7 @@ impl<'a> Body<'a> {
         sampling: &'a Sampling,
         text: &'a str,
         tokens: &'a [u32],
+        most: usize,
         seed: u32,
     ) -> Result<Self, BackendError> {
         if (sampling.top_k > 0 || sampling.min_p > 0.0) && !backend.extensions {
@@ -77,7 +78,7 @@ impl<'a> Body<'a> {
         Ok(Self {
             model: backend.model.as_deref(),
             prompt,
-            max_tokens: sampling.max_tokens,
+            max_tokens: sampling.max_tokens.min(most),
             temperature: sampling.temperature,
             top_p: sampling.top_p,
             n: 1,
@@ -98,7 +99,7 @@ mod tests {
 
     fn body(backend: &serde_json::Value, sampling: &Sampling) -> Result<String, BackendError> {
         let backend = Backend::read(backend).unwrap().unwrap();
-        Body::new(&backend, sampling, "Say", &[1, 2], 7).map(|body| serde_json::to_string(&body).unwrap())
+        Body::new(&backend, sampling, "Say", &[1, 2], usize::MAX, 7).map(|body| serde_json::to_string(&body).unwrap())
     }
 
     #[test]

@@ -14,7 +14,7 @@ pub fn score_completion(sample: &Sample, completion: &str) -> ScoreRow {
 }
 
 /// Returns the row of a completion that has been judged.
-fn row(sample: &Sample, completion: &str, judgement: Judgement) -> ScoreRow {
+pub(in crate::stage) fn row(sample: &Sample, completion: &str, judgement: Judgement) -> ScoreRow {
     let Judgement { output, parsed, matched, execution, correct, error, error_type } = judgement;
     let calls = output.calls.as_ref().ok();
     ScoreRow {

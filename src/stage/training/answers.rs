@@ -13,6 +13,10 @@ use crate::{
     },
 };
 
+/// The facts that are said of a server.
+const MODEL_FACT: &str = "backend-model";
+const FINGERPRINT_FACT: &str = "backend-fingerprint";
+
 /// What has been answered, and what those who answered say of themselves.
 #[derive(Default)]
 pub(in crate::stage) struct Answers {
@@ -26,9 +30,9 @@ pub(in crate::stage) struct Answers {
 #[serde(deny_unknown_fields)]
 pub(in crate::stage) struct About {
     /// The model's names.
-    pub(in crate::stage) models: BTreeSet<String>,
+    models: BTreeSet<String>,
     /// Builds and settings.
-    pub(in crate::stage) fingerprints: BTreeSet<String>,
+    fingerprints: BTreeSet<String>,
 }
 
 /// An answer in a checkpoint.
@@ -44,6 +48,23 @@ struct Kept {
     stopped: bool,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     talk: Option<Box<Talk>>,
+}
+
+impl About {
+    /// Takes in what came with an answer.
+    pub(in crate::stage) fn note(&mut self, model: Option<String>, fingerprint: Option<String>) {
+        self.models.extend(model);
+        self.fingerprints.extend(fingerprint);
+    }
+
+    /// Tells it as facts: a result that has to be made again is made by the same.
+    pub(in crate::stage) fn tell(&self, context: &mut StageCtx) {
+        for (fact, names) in [(MODEL_FACT, &self.models), (FINGERPRINT_FACT, &self.fingerprints)] {
+            if !names.is_empty() {
+                context.fact(fact, names.iter().map(String::as_str).collect::<Vec<_>>().join(", "));
+            }
+        }
+    }
 }
 
 impl Answers {

@@ -1,5 +1,7 @@
 //! Completions of many prompts, told as they come and kept for an attempt that has to go on.
 
+mod talking;
+
 use serde_json::Value;
 
 use crate::{
@@ -14,10 +16,10 @@ use crate::{
         training::{
             answers::Answers,
             constrain::Constrain,
-            device,
             latency::Latency,
+            memory,
             pace::Pace,
-            policy::{Policy, Served},
+            policy::{self, Policy, Served},
             prompts::{Question, Room, questions},
             turns::{Limits, Turns},
         },
@@ -25,10 +27,6 @@ use crate::{
     },
     tools::Sample,
 };
-
-/// The facts that an order says of a server.
-const MODEL_FACT: &str = "backend-model";
-const FINGERPRINT_FACT: &str = "backend-fingerprint";
 
 /// The answers that a policy is to give to samples: what `rollout` and `evaluate` have in common.
 pub(in crate::stage) struct Order {
@@ -48,6 +46,8 @@ pub(in crate::stage) struct Order {
     /// Where calls run.
     worlds: Worlds,
     seed: Seed,
+    /// Whether demonstrations are shown.
+    demonstrations: bool,
     /// What the completions of each request are held to.
     grammars: Vec<Option<String>>,
     /// What one completion is called: `rollouts`.
@@ -79,29 +79,10 @@ impl Order {
             let reason = "a server holds no completion to a grammar of ours: leave `backend` or `constrain` out";
             return Err(StageError::parameter("constrain", reason));
         }
-        if device::is_set(context)? && matches!(policy, Policy::Server(_)) {
-            let reason = "a server computes where it runs: leave `backend` or `device` out";
-            return Err(StageError::parameter("device", reason));
-        }
-        let place = device::place(context)?;
-        let sampling = Sampling {
-            temperature: context.param("temperature")?,
-            top_k: context.param("top-k")?,
-            top_p: context.param("top-p")?,
-            min_p: context.param("min-p")?,
-            max_tokens: context.param("max-tokens")?,
-            stop: context.param("stop")?,
-        };
+        let place = policy.place(context)?;
+        let sampling = policy::sampling(context)?;
         let limits = Limits::read(context, sampling.max_tokens)?;
-        if limits.turns > 1 && matches!(policy, Policy::Server(_)) {
-            let reason = "a server is asked for single answers: leave `backend` or `max-turns` out";
-            return Err(StageError::parameter("max-turns", reason));
-        }
         let worlds = Worlds::read(context)?;
-        if worlds.are_served() && matches!(policy, Policy::Server(_)) {
-            let reason = "the answers of a `backend` are not run in tool servers yet: leave `backend` or `tools` out";
-            return Err(StageError::parameter("tools", reason));
-        }
         let demonstrations: bool = context.param("demonstrations")?;
         let room = Room { context: policy.context(), long: context.param("long-prompts")? };
         let mut samples = context.input_samples("samples")?;
@@ -116,6 +97,7 @@ impl Order {
         Ok(Self {
             requests: questions.iter().map(request).collect(),
             texts: policy.texts(context, &samples, &questions, demonstrations)?,
+            demonstrations,
             grammars: questions.iter().map(|question| constrain.grammar(&samples[question.sample])).collect(),
             samples,
             questions,
@@ -160,6 +142,9 @@ impl Order {
         }
         match &self.policy {
             Policy::Model(model) => self.sample(context, model, &mut answers, done, sink),
+            Policy::Server(served) if Turns::are_wanted(&self.worlds, self.limits.turns) => {
+                self.talk(context, served, &mut answers, done, sink)
+            }
             Policy::Server(served) => self.ask(context, served, &mut answers, done, sink),
         }
     }
@@ -186,8 +171,10 @@ impl Order {
         missing.dedup();
         let requests: Vec<PromptRequest> = missing.iter().map(|request| self.requests[*request].clone()).collect();
         let failed = || StageError::failed(format!("sample {} (seed {})", self.unit, self.seed.0));
-        let generation = Generation::on(self.place, model, &requests, &self.sampling, self.seed, self.worlds.batch())
-            .map_err(failed())?;
+        let longest = requests.iter().map(|request| request.tokens.len()).max().unwrap_or(0);
+        let batch = memory::at_once(context, model, longest, self.limits.tokens, self.worlds.batch());
+        let generation =
+            Generation::on(self.place, model, &requests, &self.sampling, self.seed, batch).map_err(failed())?;
         let grammars: Vec<Option<String>> = missing.iter().map(|request| self.grammars[*request].clone()).collect();
         let mut generation = generation.held_to(&grammars).map_err(failed())?.at_most(self.limits.tokens);
         let talkers = missing.iter().map(|request| self.sample_of(*request)).collect();
@@ -235,7 +222,8 @@ impl Order {
             .iter()
             .map(|&(request, index)| {
                 let PromptRequest { id, tokens, .. } = &self.requests[request];
-                Wanted { id, index, text: self.texts.get(request).map_or("", String::as_str), tokens }
+                let room = served.context_tokens().saturating_sub(tokens.len());
+                Wanted { id, index, text: self.texts.get(request).map_or("", String::as_str), tokens, room }
             })
             .collect();
         let at_once = served.backend.concurrency().min(wanted.len());
@@ -254,8 +242,7 @@ impl Order {
                 }
                 Heard::Answer { wanted, answer, seconds, model, fingerprint } => {
                     latency.note(seconds);
-                    answers.about.models.extend(model);
-                    answers.about.fingerprints.extend(fingerprint);
+                    answers.about.note(model, fingerprint);
                     (wanted, answer)
                 }
             };
@@ -274,11 +261,7 @@ impl Order {
         }
         asked?;
         latency.tell(context, done.tokens - before);
-        for (fact, names) in [(MODEL_FACT, &answers.about.models), (FINGERPRINT_FACT, &answers.about.fingerprints)] {
-            if !names.is_empty() {
-                context.fact(fact, names.iter().map(String::as_str).collect::<Vec<_>>().join(", "));
-            }
-        }
+        answers.about.tell(context);
         Ok(())
     }
 }

@@ -1,10 +1,34 @@
-//! Whether a training fits the memory that its stage asked for. Nothing that a stage makes depends on the answer: what
-//! does not fit is refused with what would.
+//! Whether work fits the memory that its stage asked for. Nothing that a stage makes depends on the answer: a training that
+//! does not fit is refused with what would; of sampling as much is done at once as fits.
 
 use crate::{
-    lm::{Dtype, train::Footprint},
+    lm::{Config, Dtype, LanguageModel, train::Footprint},
     stage::{StageCtx, StageError},
 };
+
+/// Rows of prompts that are read together, at least.
+const PROMPT_ROWS: usize = 2048;
+
+/// Returns how many sequences may be sampled at once, of `prompt` tokens each that grow by `growth` more: at least one, at
+/// most `most`.
+pub(in crate::stage) fn at_once(
+    context: &StageCtx,
+    model: &LanguageModel,
+    prompt: usize,
+    growth: usize,
+    most: usize,
+) -> usize {
+    let Some(allowed) = context.memory_gb() else { return most };
+    let Config { num_hidden_layers: layers, hidden_size: hidden, intermediate_size: inner, .. } = model.config;
+    let Config { num_key_value_heads: heads, head_dim, vocab_size, max_position_embeddings: limit, .. } = model.config;
+    // Keys and values grow by doubling, so that on average a third of their room is empty.
+    let positions = (prompt + growth).min(limit) * 3 / 2;
+    let sequence = 2 * layers * heads * head_dim * positions + vocab_size;
+    // The weights, and once more in panels; what a pass over the prompts needs.
+    let fixed = 2 * model.weights.count() + PROMPT_ROWS.max(prompt) * (10 * hidden + 3 * inner);
+    let floats = (allowed * 1e9 / 4.0) as usize;
+    (floats.saturating_sub(fixed) / sequence).clamp(1, most)
+}
 
 /// What a training needs.
 #[derive(Clone, Copy, Debug)]

@@ -3,11 +3,14 @@
 use serde_json::Value;
 
 use crate::{
-    lm::{Config, LanguageModel, Tokenizer},
+    lm::{Config, LanguageModel, Place, Tokenizer, sample::Sampling},
     stage::{
         StageCtx, StageError,
         backend::{Backend, PromptForm},
-        training::prompts::{Prompter, Question},
+        training::{
+            device,
+            prompts::{Prompter, Question},
+        },
     },
     tools::Sample,
 };
@@ -25,6 +28,28 @@ pub(in crate::stage) struct Served {
     pub(in crate::stage) backend: Backend,
     pub(in crate::stage) tokenizer: Tokenizer,
     config: Config,
+}
+
+impl Served {
+    /// Returns how many tokens the model holds.
+    pub(in crate::stage) fn context_tokens(&self) -> usize {
+        self.config.max_position_embeddings
+    }
+}
+
+/// Reads the parameters that say how tokens are drawn.
+///
+/// # Errors
+/// [`StageError::Parameter`].
+pub(in crate::stage) fn sampling(context: &StageCtx) -> Result<Sampling, StageError> {
+    Ok(Sampling {
+        temperature: context.param("temperature")?,
+        top_k: context.param("top-k")?,
+        top_p: context.param("top-p")?,
+        min_p: context.param("min-p")?,
+        max_tokens: context.param("max-tokens")?,
+        stop: context.param("stop")?,
+    })
 }
 
 impl Policy {
@@ -56,8 +81,20 @@ impl Policy {
     pub(in crate::stage) fn context(&self) -> usize {
         match self {
             Self::Model(model) => model.config.max_position_embeddings,
-            Self::Server(served) => served.config.max_position_embeddings,
+            Self::Server(served) => served.context_tokens(),
         }
+    }
+
+    /// Returns where a model in this process computes, by the parameter `device`; a server computes where it runs.
+    ///
+    /// # Errors
+    /// [`StageError::Parameter`] for a device that is none, not here, or of no use.
+    pub(in crate::stage) fn place(&self, context: &mut StageCtx) -> Result<Place, StageError> {
+        if device::is_set(context)? && matches!(self, Self::Server(_)) {
+            let reason = "a server computes where it runs: leave `backend` or `device` out";
+            return Err(StageError::parameter("device", reason));
+        }
+        device::place(context)
     }
 
     /// Returns the prompts as the texts that the server is sent; none where tokens are what counts.

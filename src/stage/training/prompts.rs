@@ -5,7 +5,7 @@ use serde::Deserialize;
 use crate::{
     lm::{ChatMessage, Tokenizer},
     prompt::Template,
-    stage::{StageCtx, StageError},
+    stage::{StageCtx, StageError, training::chat},
     tools::{Message, Sample, Style, answer_text},
 };
 
@@ -41,13 +41,7 @@ impl Prompter {
         demonstrated: bool,
         tokenizer: &Tokenizer,
     ) -> Result<String, StageError> {
-        let messages: Vec<ChatMessage> = self
-            .messages(sample, demonstrated)?
-            .into_iter()
-            .map(|message| ChatMessage::new(message.role, message.content))
-            .collect();
-        tokenizer
-            .render_chat(&messages, true)
+        chat::prompt(tokenizer, &self.messages(sample, demonstrated)?)
             .map_err(StageError::failed(format!("render the chat of sample `{}`", sample.id)))
     }
 

@@ -6,16 +6,16 @@
 use std::collections::BTreeMap;
 
 use crate::{
-    lm::{ChatMessage, LmError, Tokenizer, sample::EndedTurn},
-    stage::{StageCtx, StageError, backend::Talk, worlds::Worlds},
+    lm::{
+        LmError, Tokenizer,
+        sample::{EndedTurn, Finish},
+    },
+    stage::{StageCtx, StageError, backend::Talk, training::chat, worlds::Worlds},
     tools::{
         Message, Sample,
         episode::{Episode, Trace},
     },
 };
-
-/// Stands for the turns so far while the chat template writes what follows them; no template looks into a message.
-const TURN: &str = "\u{2}the turn\u{3}";
 
 /// How long conversations may become.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -73,19 +73,38 @@ impl<'a> Turns<'a> {
         Self { tokenizer, worlds, samples, steps, live, ended, gold, failure: None }
     }
 
-    /// Runs the calls of a turn and returns what the model reads next; `None` when the conversation is over, or has no
-    /// world.
+    /// Whether completions of a request are conversations at all.
+    pub(in crate::stage) fn are_wanted(worlds: &Worlds, steps: usize) -> bool {
+        steps > 1 || worlds.are_served()
+    }
+
+    /// Runs the calls of a turn and returns what the model reads next as tokens; `None` as [`Turns::heard`].
     ///
     /// # Errors
     /// [`LmError`] when the chat template refuses messages of tools.
     pub(in crate::stage) fn follow(&mut self, turn: EndedTurn<'_>) -> Result<Option<Vec<u32>>, LmError> {
-        let place = (turn.request, turn.index);
-        let Some(episode) = self.episode(place) else { return Ok(None) };
-        let Some(messages) = episode.answer(turn.text) else {
+        match self.heard((turn.request, turn.index), turn.text, turn.finish) {
+            Some(messages) => chat::following(self.tokenizer, &messages, turn.closed).map(Some),
+            None => Ok(None),
+        }
+    }
+
+    /// Runs the calls of a turn of a completion, named by request and index, and returns what the model reads next; `None`
+    /// when the conversation is over, has no world, or the turn was cut.
+    pub(in crate::stage) fn heard(
+        &mut self,
+        place: (usize, usize),
+        text: &str,
+        finish: Finish,
+    ) -> Option<Vec<Message>> {
+        if finish == Finish::Length {
+            return None;
+        }
+        let messages = self.episode(place)?.answer(text);
+        if messages.is_none() {
             self.finish(place);
-            return Ok(None);
-        };
-        self.tokens(&messages, turn.closed).map(Some)
+        }
+        messages
     }
 
     /// Returns the conversation of a completion that has ended; `None` where there are no conversations, or its sample has
@@ -121,7 +140,7 @@ impl<'a> Turns<'a> {
     }
 
     fn episode(&mut self, place: (usize, usize)) -> Option<&mut Episode> {
-        let wanted = self.steps > 1 || self.worlds.are_served();
+        let wanted = Self::are_wanted(self.worlds, self.steps);
         if wanted && self.failure.is_none() && !self.live.contains_key(&place) {
             match self.worlds.toolbox(self.samples[place.0]) {
                 Ok(Some(toolbox)) => _ = self.live.insert(place, Episode::new(toolbox, self.steps)),
@@ -130,20 +149,5 @@ impl<'a> Turns<'a> {
             }
         }
         self.live.get_mut(&place)
-    }
-
-    /// Returns what the chat template writes after a turn: its end, unless the model has drawn that, the messages, and the
-    /// begin of the next turn.
-    fn tokens(&self, messages: &[Message], closed: bool) -> Result<Vec<u32>, LmError> {
-        let mut chat = vec![ChatMessage::new("user", "question"), ChatMessage::new("assistant", TURN)];
-        chat.extend(messages.iter().map(|message| ChatMessage::new(&*message.role, &*message.content)));
-        let text = self.tokenizer.render_chat(&chat, true)?;
-        let rest = text.split_once(TURN).map_or("", |(_, rest)| rest);
-        let tokens = self.tokenizer.encode(rest, false)?;
-        let end = tokens.iter().position(|token| self.tokenizer.eos.contains(token));
-        Ok(match end {
-            Some(end) if closed => tokens[end + 1..].to_vec(),
-            _ => tokens,
-        })
     }
 }

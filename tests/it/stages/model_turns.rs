@@ -1,16 +1,20 @@
 //! `max-turns`: rollouts that call tools, read what they return and go on; training on them.
 
-use std::sync::OnceLock;
+use std::{collections::BTreeSet, sync::OnceLock};
 
 use camino::Utf8Path;
 use toolexpander::{
     base::Seed,
     stage::samples,
-    table::{MetricRow, RolloutRow, SampleRow},
-    tools::suite::{GenerateOptions, generate},
+    table::{MetricRow, RolloutRow, SampleRow, ScoreRow},
+    tools::{
+        Sample, Style, answer_text,
+        suite::{GenerateOptions, generate},
+    },
 };
 
 use super::{
+    backend_server::{Reply, Server},
     harness::{Outcome, StageRun},
     model_support::{init, questions, sft, with_model},
 };
@@ -88,9 +92,48 @@ fn what_is_read_is_not_trained_on() {
     assert!(outcome.bytes("rollouts") == run(3).bytes("rollouts"));
 }
 
+/// A server whose model knows the gold calls, and ends when it has read what they return.
 #[test]
-fn turns_need_this_process() {
-    let run = roll(2).param("backend", toml::toml! { openai = "http://127.0.0.1:9" });
-    let error = run.run().err().unwrap().to_string();
-    assert!(error.contains("max-turns"), "{error}");
+fn a_servers_model_reads_what_its_calls_return() {
+    let samples = generate(Seed(3), 5, &GenerateOptions::default()).unwrap();
+    let rows: Vec<SampleRow> = samples.iter().map(samples::to_row).collect();
+    let server = Server::start(move |request| {
+        let prompt = request.body["prompt"].as_str().unwrap();
+        if prompt.contains("<|im_start|>tool\n") {
+            assert!(prompt.ends_with("<|im_end|>\n<|im_start|>assistant\n"), "{prompt}");
+            return Reply::completion("Done.");
+        }
+        let asked = |sample: &&Sample| sample.messages.iter().all(|message| prompt.contains(&message.content));
+        Reply::completion(&answer_text(&samples.iter().find(asked).unwrap().gold, Style::Python))
+    });
+    let mut backend = toml::Table::new();
+    backend.insert("openai".to_owned(), server.address.as_str().into());
+    let model = init().param("context", 4000).run().unwrap();
+    let ask = |kind: &str, turns: i64| {
+        let run =
+            with_model(kind, model.path("model")).table("samples", "data", &rows).param("backend", backend.clone());
+        run.param("max-tokens", 40).param("max-turns", turns)
+    };
+    let outcome = ask("evaluate", 3).run().unwrap();
+    let scores: Vec<ScoreRow> = outcome.table("scores");
+    assert!(scores.iter().all(|row| row.correct && row.results_equal && row.state_equal), "{scores:#?}");
+    assert_eq!(server.requests().len(), 2 * rows.len());
+    assert_eq!(outcome.fact("backend-model"), Some("served"));
+    for row in &scores {
+        assert!(row.completion.ends_with("Done.") && row.finish == "stop", "{row:?}");
+        // Two turns of two tokens each, and what was read between them.
+        assert!(row.completion_tokens > 4, "{row:?}");
+    }
+    // Without room for what is read, the conversation ends there; what ran counts all the same.
+    let outcome = ask("evaluate", 3).param("max-trajectory-tokens", 3).run().unwrap();
+    let short: Vec<ScoreRow> = outcome.table("scores");
+    assert!(short.iter().all(|row| row.correct && row.finish == "length"), "{short:#?}");
+    assert_eq!(server.requests().len(), 3 * rows.len());
+
+    let before = server.requests().len();
+    let rollouts: Vec<RolloutRow> = ask("rollout", 2).param("group-size", 2).run().unwrap().table("rollouts");
+    assert!(rollouts.len() == 2 * rows.len() && rollouts.iter().all(|row| row.correct && row.log_prob == -3.0));
+    let seeds: BTreeSet<u64> =
+        server.requests()[before..].iter().map(|request| request.body["seed"].as_u64().unwrap()).collect();
+    assert_eq!(seeds.len(), 4 * rows.len(), "every turn of every rollout draws from a stream of its own");
 }
