@@ -6,16 +6,17 @@
 
 use std::sync::Arc;
 
+use serde::Deserialize as _;
 use serde_json::Value;
 
 use crate::{
     base::chain,
     sandbox::{Policy, Sandbox},
-    servers::{Episode, Launcher, Servers, Setup, SuiteSpec},
+    servers::{Episode, FailureKind, Launcher, Servers, Setup, SuiteSpec},
     stage::{StageCtx, StageError, training::rollouts::BATCH},
     tools::{
-        Call, Sample,
-        episode::{self, Toolbox, Trace},
+        Call, Environment, Sample,
+        episode::{self, Failed, FailedBy, Toolbox, Trace},
     },
 };
 
@@ -91,7 +92,7 @@ impl Worlds {
             Self::Suites => episode::toolbox(sample).map(|world| Box::new(world) as Box<dyn Toolbox>),
             Self::Servers(servers) => {
                 let failed = StageError::failed(format!("begin an episode of sample `{}`", sample.id));
-                Some(Box::new(Served { episode: servers.episode(&Setup::default()).map_err(failed)? }))
+                Some(Box::new(Served { episode: servers.episode(&setup(sample)?).map_err(failed)? }))
             }
         })
     }
@@ -106,15 +107,32 @@ impl Worlds {
     }
 }
 
+/// Returns what the servers' folder holds for a sample beside what is common to all.
+fn setup(sample: &Sample) -> Result<Setup, StageError> {
+    let own = sample.environment.as_ref().filter(|environment| environment.suite == Environment::WORKDIR);
+    let Some(environment) = own else { return Ok(Setup::default()) };
+    Setup::deserialize(&environment.state).map_err(|error| {
+        let help = "give `state` the keys of `setup`: `folders`, `files`, `sqlite`, `git` (docs/SUITES.md)";
+        StageError::data(format!("the environment of sample `{}`", sample.id), error.to_string(), help)
+    })
+}
+
 /// An episode with tool servers.
 struct Served {
     episode: Episode,
 }
 
 impl Toolbox for Served {
-    fn call(&mut self, call: &Call) -> Result<Value, String> {
+    fn call(&mut self, call: &Call) -> Result<Value, Failed> {
         let outcome = self.episode.call(call);
-        if outcome.succeeded() { Ok(outcome.value()) } else { Err(outcome.text) }
+        let by = match outcome.failure {
+            None => return Ok(outcome.value()),
+            Some(FailureKind::Refused) => FailedBy::Check,
+            Some(FailureKind::Tool) => FailedBy::Tool,
+            Some(FailureKind::Timeout) => FailedBy::Timeout,
+            Some(_) => FailedBy::Server,
+        };
+        Err(Failed { by, text: outcome.text })
     }
 
     fn state(&mut self) -> Result<Value, String> {

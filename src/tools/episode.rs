@@ -19,13 +19,48 @@ use super::{
 /// The longest result that a model is shown, in bytes.
 const MAX_RESULT_BYTES: usize = 1 << 14;
 
+/// A call that gave no result.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Failed {
+    /// Who says so.
+    pub by: FailedBy,
+    /// Why, in words for the model.
+    pub text: String,
+}
+
+/// Who says that a call failed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum FailedBy {
+    /// We: there is no such tool, or the call is not as its schema asks. Nothing ran.
+    Check,
+    /// The tool: it ran, and says that it failed.
+    Tool,
+    /// The clock.
+    Timeout,
+    /// Who holds the tool: it refused, died or sent what is no answer.
+    Server,
+}
+
+impl FailedBy {
+    /// Returns a short, stable name to count by.
+    pub const fn error_type(self) -> &'static str {
+        match self {
+            Self::Check => "refused",
+            Self::Tool => "execution",
+            Self::Timeout => "timeout",
+            Self::Server => "server",
+        }
+    }
+}
+
 /// Where calls run: tools over a state.
 pub trait Toolbox {
-    /// Runs one call; a call that fails says why, to the model.
+    /// Runs one call.
     ///
     /// # Errors
-    /// Why the tool refused, in words for the model.
-    fn call(&mut self, call: &Call) -> Result<Value, String>;
+    /// [`Failed`] for a call that gives no result.
+    fn call(&mut self, call: &Call) -> Result<Value, Failed>;
 
     /// Returns the state that the calls so far have left.
     ///
@@ -35,8 +70,8 @@ pub trait Toolbox {
 }
 
 impl Toolbox for suite::World {
-    fn call(&mut self, call: &Call) -> Result<Value, String> {
-        suite::World::call(self, call).map_err(|error| error.to_string())
+    fn call(&mut self, call: &Call) -> Result<Value, Failed> {
+        suite::World::call(self, call).map_err(|error| Failed { by: FailedBy::Tool, text: error.to_string() })
     }
 
     fn state(&mut self) -> Result<Value, String> {
@@ -50,7 +85,7 @@ pub struct Ran {
     /// The call.
     pub call: Call,
     /// What it returned, or why it failed.
-    pub result: Result<Value, String>,
+    pub result: Result<Value, Failed>,
 }
 
 /// What ran in an episode, and the state that it left.
@@ -77,15 +112,20 @@ impl Trace {
     fn run(&mut self, toolbox: &mut dyn Toolbox, call: &Call) -> Message {
         let size = argument_bytes(call);
         let result = if self.ran.len() >= MAX_CALLS {
-            Err(format!("more than {MAX_CALLS} calls"))
+            Err(refused(format!("more than {MAX_CALLS} calls")))
         } else if size > MAX_ARGUMENT_BYTES {
-            Err(format!("the arguments are {size} bytes, at most {MAX_ARGUMENT_BYTES} are run"))
+            Err(refused(format!("the arguments are {size} bytes, at most {MAX_ARGUMENT_BYTES} are run")))
         } else {
             toolbox.call(call)
         };
         let message = said(&result);
         self.ran.push(Ran { call: call.clone(), result });
         message
+    }
+
+    /// Returns the first call that failed.
+    fn failed(&self) -> Option<(&Call, &Failed)> {
+        self.ran.iter().find_map(|ran| Some((&ran.call, ran.result.as_ref().err()?)))
     }
 
     /// Returns what the calls that ran without an error returned.
@@ -124,12 +164,16 @@ impl Episode {
     }
 }
 
+fn refused(text: String) -> Failed {
+    Failed { by: FailedBy::Check, text }
+}
+
 /// What the model reads of a call that ran: its result as JSON, a text as it is.
-fn said(result: &Result<Value, String>) -> Message {
+fn said(result: &Result<Value, Failed>) -> Message {
     let mut text = match result {
         Ok(Value::String(text)) => text.clone(),
         Ok(value) => value.to_string(),
-        Err(error) => json!({ "error": error }).to_string(),
+        Err(Failed { text, .. }) => json!({ "error": text }).to_string(),
     };
     if text.len() > MAX_RESULT_BYTES {
         text.truncate(text.floor_char_boundary(MAX_RESULT_BYTES));
@@ -155,7 +199,7 @@ pub fn gold(sample: &Sample) -> Trace {
 
 /// Judges a conversation of several turns: right is one whose calls left the state that the gold calls leave and returned,
 /// among whatever else, what these return; where no call is right, one without calls. Calls that failed on the way count
-/// for nothing.
+/// for nothing. Where a gold call fails, nothing is right.
 ///
 /// **Source:** the two checks of BFCL's multi-turn categories.
 pub fn judge(sample: &Sample, turns: &[String], found: &Trace, gold: &Trace) -> Judgement {
@@ -165,21 +209,29 @@ pub fn judge(sample: &Sample, turns: &[String], found: &Trace, gold: &Trace) -> 
     let execution = compare(found, gold);
     let no_call_is_right = sample.answer.is_empty();
     let parsed = output.calls.is_ok() || no_call_is_right;
-    let correct = if no_call_is_right { calls.is_empty() } else { execution.results_equal && execution.state_equal };
+    let right = execution.results_equal && execution.state_equal && !execution.gold_fails;
+    let correct = if no_call_is_right { calls.is_empty() } else { right };
     let (error, error_type) = match (correct, calls.is_empty() || no_call_is_right) {
         (true, _) => (None, None),
+        (false, _) if execution.gold_fails => (execution.error.clone(), execution.error_type()),
         (false, true) => {
             let verdict = matching::matches_output(&output, &sample.answer, &sample.tools);
             (verdict.reason, verdict.error_type)
         }
-        (false, false) if !execution.results_equal => (execution.error.clone(), Some("results")),
-        (false, false) => (execution.error.clone(), Some("state")),
+        (false, false) => {
+            let wrong = if execution.results_equal { "state" } else { "results" };
+            (execution.error.clone(), Some(found.failed().map_or(wrong, |(_, failed)| failed.by.error_type())))
+        }
     };
     Judgement { output, parsed, matched: verdict.matched, execution, correct, error, error_type }
 }
 
 fn compare(found: &Trace, gold: &Trace) -> Executed {
-    let failed = found.ran.iter().find_map(|ran| Some(format!("`{}`: {}", ran.call.name, ran.result.as_ref().err()?)));
+    if let Some((call, failed)) = gold.failed() {
+        let error = Some(format!("the gold calls fail: `{}`: {}", call.name, failed.text));
+        return Executed { error, gold_fails: true, ..Executed::default() };
+    }
+    let failed = found.failed().map(|(call, failed)| format!("`{}`: {}", call.name, failed.text));
     let results_equal = contains(found.results().collect(), gold.results());
     let (state_equal, state_error) = match (&found.state, &gold.state) {
         (Some(Ok(found)), Some(Ok(gold))) => (python_equal(found, gold), None),
@@ -197,7 +249,7 @@ fn compare(found: &Trace, gold: &Trace) -> Executed {
         results_equal,
         state_equal,
         error: state_error.or(failed.filter(|_| error.is_some())).or(error),
-        gold_fails: gold.ran.iter().any(|ran| ran.result.is_err()),
+        gold_fails: false,
     }
 }
 

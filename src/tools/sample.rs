@@ -72,10 +72,16 @@ impl FromStr for Language {
 /// The executable world that a sample's calls run in.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Environment {
-    /// The suite's name, as `Suite::named` knows it.
+    /// The suite's name, as `Suite::named` knows it, or [`Environment::WORKDIR`].
     pub suite: String,
     /// The state before the first call.
     pub state: Value,
+}
+
+impl Environment {
+    /// The name that stands for tool servers: the state is then what their folder holds at the beginning, on top of what
+    /// they say themselves.
+    pub const WORKDIR: &str = "workdir";
 }
 
 /// One question, the tools it lists, and what is right.
@@ -112,6 +118,13 @@ impl Sample {
     /// Returns the text of the last user message, or an empty text.
     pub fn question(&self) -> &str {
         self.messages.iter().rev().find(|message| message.role == "user").map_or("", |message| &message.content)
+    }
+
+    /// Whether its calls run in tool servers only, and nobody else can judge them: it leaves its tools to them to list, or
+    /// says what their folder holds.
+    pub fn is_served(&self) -> bool {
+        let is_of_servers = |environment: &Environment| environment.suite == Environment::WORKDIR;
+        (self.tools.is_empty() && !self.gold.is_empty()) || self.environment.as_ref().is_some_and(is_of_servers)
     }
 
     /// Returns the listed tool called `name`.

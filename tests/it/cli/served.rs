@@ -12,7 +12,7 @@ seed = 1
 
 [stages.data]
 uses = "prepare-data"
-with = { source = "path:questions.jsonl", eval-fraction = 0.0, rejected-gold = "keep" }
+with = { source = "path:questions.jsonl", eval-fraction = 0.0 }
 
 [stages.model]
 uses = "init-model"

@@ -1,5 +1,6 @@
 //! Tests of `gold-ceiling`.
 
+use serde_json::{Value, json};
 use toolexpander::{
     base::Digest,
     stage::samples,
@@ -43,6 +44,48 @@ fn generated_samples_have_no_defect() {
     let outcome = StageRun::new("gold-ceiling").table("samples", "data", &rows).run().unwrap();
     assert_eq!(outcome.log(), "the gold answers score 100.0 %");
     assert_eq!(outcome.bytes("defects"), b"");
+}
+
+/// Gold calls that run in a server: right, failing, refused before they run, not the same twice, and on files of the sample.
+#[test]
+fn gold_calls_run_in_tool_servers() {
+    let script = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/it/servers/shell_server.sh");
+    let served = |id: &str, name: &str, arguments: Value| {
+        let accepted: Value =
+            arguments.as_object().unwrap().iter().map(|(key, value)| (key.clone(), json!([value]))).collect();
+        SampleRow {
+            tools: "[]".into(),
+            gold: json!([{ "name": name, "arguments": arguments }]).to_string(),
+            answer: json!([{ "name": name, "arguments": accepted }]).to_string(),
+            ..sample(id, "Do it.", "f")
+        }
+    };
+    let own = json!({ "suite": "workdir", "state": { "files": { "own": "mine" } } }).to_string();
+    let rows = [
+        served("right", "echo", json!({ "text": "a" })),
+        served("fails", "fail", json!({})),
+        served("refused", "echo", json!({ "txt": "a" })),
+        served("counts", "count", json!({})),
+        SampleRow { environment: own, ..served("own", "read", json!({ "path": "own" })) },
+        served("common", "read", json!({ "path": "common" })),
+        served("foreign", "read", json!({ "path": "own" })),
+    ];
+    let tools: toml::Value = toml::from_str::<toml::Table>(&format!(
+        r#"tools = [{{ mcp = ["sh", "{script}"], setup = {{ files = {{ common = "ours" }} }} }}]"#
+    ))
+    .unwrap()["tools"]
+        .clone();
+    let run = StageRun::new("gold-ceiling").table("samples", "data", &rows).param("tools", tools);
+    let outcome = run.run_as_process().unwrap();
+    insta::assert_snapshot!(String::from_utf8(outcome.bytes("defects")).unwrap(), @r#"
+    fails	gold-fails	the gold calls fail: `fail`: it did not work
+    refused	gold-fails	the gold calls fail: `echo`: the arguments of `echo` do not match its schema: "text" is a required property
+    counts	results	the gold calls' results are not among the results
+    foreign	gold-fails	the gold calls fail: `read`: cannot read
+    "#);
+    let scores: Vec<ScoreRow> = outcome.table("scores");
+    let right: Vec<&str> = scores.iter().filter(|row| row.correct).map(|row| row.sample_id.as_str()).collect();
+    assert_eq!(right, ["right", "own", "common"]);
 }
 
 #[test]

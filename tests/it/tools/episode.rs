@@ -101,5 +101,5 @@ fn endless_calls_and_results_are_bounded() {
     let long = Call::new("create_file", [("name", json!("long")), ("text", json!("x".repeat(1 << 17)))]);
     let mut world = episode::toolbox(&sample).unwrap();
     let trace = Trace::of(&mut world, &[long]);
-    assert!(trace.ran[0].result.as_ref().unwrap_err().contains("at most"));
+    assert!(trace.ran[0].result.as_ref().unwrap_err().text.contains("at most"));
 }
