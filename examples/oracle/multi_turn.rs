@@ -10,19 +10,28 @@ use std::{
 
 use serde::Deserialize;
 use serde_json::{Value, json};
-use toolexpander::tools::bfcl::multi_turn::{
-    Mode,
-    entry::{CLASSES, FunctionDocs, MultiTurnEntry, has_long_context},
-    judge::{Calls, judge, judge_result, needless_turn},
-    verdict::{Failure, Verdict},
-    world::{Observe, Opening, Run, Setting, Worlds},
+use toolexpander::tools::bfcl::{
+    Category,
+    multi_turn::{
+        Mode,
+        entry::{CLASSES, MultiTurnEntry, has_long_context},
+        judge::{Calls, judge, judge_result, needless_turn},
+        verdict::{Failure, Verdict},
+        world::{Observe, Opening, Run, Setting, Worlds},
+    },
+    questions::Files,
 };
 
 /// The id of a case, and why it does not match if it does not.
 pub type Checked = (String, Result<(), String>);
 
-/// The four categories, without their common beginning.
-const CATEGORIES: [&str; 4] = ["base", "miss_func", "miss_param", "long_context"];
+/// The four categories.
+const CATEGORIES: [Category; 4] = [
+    Category::MultiTurnBase,
+    Category::MultiTurnMissFunc,
+    Category::MultiTurnMissParam,
+    Category::MultiTurnLongContext,
+];
 
 /// The name of the model whose instances the worlds are. It shows nowhere in the fixtures.
 const MODEL: &str = "oracle";
@@ -141,17 +150,18 @@ fn setting(episode: &Episode) -> Setting {
 ///
 /// # Errors
 /// What is wrong with the files, in words.
-pub fn entries(category: &str, read: &impl Fn(&str) -> Result<String, String>) -> Result<Vec<MultiTurnEntry>, String> {
-    let mut docs = FunctionDocs::default();
-    for (class, file) in CLASSES {
-        docs.add(class, &read(&format!("multi_turn_func_doc/{file}"))?).map_err(|error| error.to_string())?;
-    }
-    let file = format!("BFCL_v4_multi_turn_{category}.json");
-    let (questions, answers) = (read(&file)?, read(&format!("possible_answer/{file}"))?);
-    let lines = questions.lines().zip(answers.lines());
-    lines
-        .map(|(question, answer)| MultiTurnEntry::read(question, answer, &docs).map_err(|error| error.to_string()))
-        .collect()
+pub fn entries(
+    category: Category,
+    read: &impl Fn(&str) -> Result<String, String>,
+) -> Result<Vec<MultiTurnEntry>, String> {
+    let name = category.question_file();
+    let documents = CLASSES.map(|(_, file)| format!("multi_turn_func_doc/{file}"));
+    let paths = documents.into_iter().chain([name.clone(), format!("possible_answer/{name}")]);
+    let texts: Vec<(String, String)> =
+        paths.map(|path| Ok((path.clone(), read(&path)?))).collect::<Result<_, String>>()?;
+    let files = Files::new(texts.iter().map(|(path, text)| (path.as_str(), text.as_str())));
+    let questions = files.questions(category).map_err(|error| error.to_string())?;
+    questions.iter().map(|question| MultiTurnEntry::of(question).map_err(|error| error.to_string())).collect()
 }
 
 /// Judges the ground truth as an answer.
@@ -184,7 +194,7 @@ pub fn gold<W: Worlds>(
         }
         episodes += 2 * entries.len();
         rows.push(json!({
-            "category": format!("multi_turn_{category}"),
+            "category": category.as_str(),
             "total": entries.len(),
             "official": valid[0],
             "fair": valid[1],

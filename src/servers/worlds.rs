@@ -68,9 +68,9 @@ pub fn write_script(folder: &Path) -> io::Result<PathBuf> {
 /// Returns the command of a server of classes: `module:Name`, or `bfcl` for the eight of BFCL's multi-turn categories.
 ///
 /// The classes of BFCL tell times of the local zone: the environment must hold `TZ=UTC`.
-pub fn command(python: &str, script: &Path, classes: &[&str]) -> Vec<String> {
+pub fn command(python: &str, script: &Path, classes: &[impl AsRef<str>]) -> Vec<String> {
     let words = [python, "-B", &script.to_string_lossy()].map(str::to_owned);
-    words.into_iter().chain(classes.iter().map(|class| (*class).to_owned())).collect()
+    words.into_iter().chain(classes.iter().map(|class| class.as_ref().to_owned())).collect()
 }
 
 impl PythonWorlds {

@@ -3,8 +3,8 @@
 use crate::{
     base::did_you_mean,
     stage::{
-        StageCtx, StageError, check_contamination, compare, evaluate, gold_ceiling, grpo, import_model, init_model,
-        inject_few_shot, mine_hard, prepare_data, rollout, score_bfcl, sft,
+        StageCtx, StageError, check_contamination, compare, converse_bfcl, evaluate, gold_ceiling, grpo, import_model,
+        init_model, inject_few_shot, mine_hard, prepare_data, rollout, score_bfcl, sft,
     },
 };
 
@@ -59,6 +59,8 @@ kinds! {
     GoldCeiling = "gold-ceiling" => gold_ceiling,
     /// Finds what evaluation samples have in common with training samples.
     CheckContamination = "check-contamination" => check_contamination,
+    /// Holds BFCL's conversations with a model.
+    ConverseBfcl = "converse-bfcl" => converse_bfcl,
     /// Judges answers to BFCL officially.
     ScoreBfcl = "score-bfcl" => score_bfcl,
     /// Puts score tables side by side.

@@ -6,10 +6,12 @@
 //! the thread count, the folder and the host. [`run_request`] is all that the hidden `pipeline __stage` command does.
 
 mod backend;
+mod bfcl_classes;
 pub mod breakdown;
 mod check_contamination;
 mod compare;
 mod context;
+mod converse_bfcl;
 mod error;
 mod evaluate;
 mod fetch;

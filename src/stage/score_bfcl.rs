@@ -1,9 +1,10 @@
 //! `score-bfcl`: answers to BFCL, judged as the official evaluator does, in its files.
 //!
-//! The walk: gather answers (a result folder, tables of `evaluate`, episodes with verdicts) → judge them by category →
-//! add up → write. What is judged how, `tools::bfcl` knows; this only reads and writes.
+//! The walk: gather answers (a result folder, tables of `evaluate`, conversations of `converse-bfcl`, verdicts of others) →
+//! run those of several turns → judge them by category → add up → write. What is judged how, `tools::bfcl` knows; this only reads and writes.
 
 mod answers;
+mod executing;
 mod fair;
 mod judging;
 
@@ -36,6 +37,8 @@ struct Parameters {
     categories: Vec<String>,
     mode: Mode,
     partial: bool,
+    #[serde(default)]
+    python: Option<String>,
     reasoning: Reasoning,
     display_name: String,
     url: String,
@@ -70,8 +73,8 @@ enum Reasoning {
 pub(super) fn run(context: &mut StageCtx) -> Result<(), StageError> {
     let parameters: Parameters = context.params()?;
     let wanted = categories(&parameters.categories)?;
-    let answers = answers::gather(context, &parameters, &wanted)?;
-    let scored = judging::judge(context, &parameters, &answers)?;
+    let mut answers = answers::gather(context, &parameters, &wanted)?;
+    let scored = judging::judge(context, &parameters, &mut answers)?;
     for (category, rows) in &answers.rows {
         let path = format!("result/{}", layout::result_path(&answers.model, *category));
         context.write_into("folder", &path, results::write(rows).as_bytes())?;

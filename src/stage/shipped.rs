@@ -27,6 +27,7 @@ macro_rules! shipped {
 pub static KINDS: &[ShippedKind] = shipped! {
     "check-contamination" [],
     "compare" [],
+    "converse-bfcl" [],
     "evaluate" ["prompt.j2"],
     "gold-ceiling" [],
     "grpo" ["prompt.j2", "trl_engine.py"],

@@ -6,6 +6,7 @@ mod backend_server;
 mod breakdown;
 mod check_contamination;
 mod compare;
+mod converse_bfcl;
 mod evaluate;
 mod fetch;
 mod gold_ceiling;

@@ -43,6 +43,10 @@ pub(super) fn gather(context: &StageCtx, parameters: &Parameters, wanted: &[Cate
             return Err(StageError::parameter("model", reason));
         }
     }
+    for (label, path) in context.inputs("answers") {
+        let text = context.read_text(&path)?;
+        rows.extend(results::read(&label, &text).map_err(StageError::failed("read the answers"))?);
+    }
     let mut verdicts = BTreeMap::new();
     for (label, path) in context.inputs("verdicts") {
         of_episodes(&label, &context.read_text(&path)?, &mut rows, &mut verdicts)?;
@@ -66,7 +70,7 @@ pub(super) fn gather(context: &StageCtx, parameters: &Parameters, wanted: &[Cate
         }
     }
     if answers.rows.is_empty() {
-        let help = "set `results`, or connect `scores` or `verdicts`, and loosen `categories`";
+        let help = "set `results`, or connect `scores`, `answers` or `verdicts`, and loosen `categories`";
         return Err(StageError::data("the answers", "there are none to judge", help));
     }
     for rows in answers.rows.values_mut() {

@@ -27,7 +27,19 @@ pub(super) struct FairScores {
 }
 
 impl FairScores {
-    /// Takes in an episode, which has one verdict.
+    /// Takes in an episode that was run by either rule; `official` is the official kind of mistake, empty for none.
+    pub(super) fn add_run(&mut self, category: Category, id: &str, official: &str, fair: Option<&str>) {
+        self.add_episode(category, fair.is_none());
+        if official != fair.unwrap_or_default() {
+            let valid = if official.is_empty() { "valid" } else { official };
+            *self.reasons.entry("run".to_owned()).or_default() += 1;
+            self.differences.push(
+                json!({ "id": id, "official": valid, "fair": fair.is_none(), "reason": "run", "fair-error": fair }),
+            );
+        }
+    }
+
+    /// Takes in an episode with one verdict.
     pub(super) fn add_episode(&mut self, category: Category, valid: bool) {
         let (right, all) = self.counts.entry(category).or_default();
         *right += usize::from(valid);

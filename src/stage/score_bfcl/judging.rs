@@ -5,7 +5,12 @@ use std::collections::{BTreeMap, BTreeSet};
 use indexmap::IndexSet;
 use serde_json::{Map, Value};
 
-use super::{Mode, Parameters, answers::Answers, fair::FairScores};
+use super::{
+    Mode, Parameters,
+    answers::Answers,
+    executing::{self, FairVerdicts},
+    fair::FairScores,
+};
 use crate::{
     stage::{StageCtx, StageError, prepare_data},
     table::ScoreRow,
@@ -34,6 +39,8 @@ pub(super) struct Scored {
     pub unjudged: BTreeMap<Category, usize>,
     /// Fair verdicts, if they were asked for.
     pub fair: Option<FairScores>,
+    /// Fair verdicts on episodes that were run here.
+    fair_verdicts: FairVerdicts,
 }
 
 impl Scored {
@@ -49,7 +56,11 @@ impl Scored {
 }
 
 /// Judges all answers.
-pub(super) fn judge(context: &mut StageCtx, parameters: &Parameters, answers: &Answers) -> Result<Scored, StageError> {
+pub(super) fn judge(
+    context: &mut StageCtx,
+    parameters: &Parameters,
+    answers: &mut Answers,
+) -> Result<Scored, StageError> {
     let given = |text: &str| (!text.is_empty()).then(|| text.to_owned());
     let (member, digest) = (given(&parameters.member), given(&parameters.digest));
     let fetched = context.fetch("source", member.as_deref(), digest.as_deref())?;
@@ -57,6 +68,7 @@ pub(super) fn judge(context: &mut StageCtx, parameters: &Parameters, answers: &A
     let files = Files::new(texts.iter().map(|(name, text)| (name.as_str(), text.as_str())));
     let fair = (parameters.mode == Mode::Fair).then(FairScores::default);
     let mut scored = Scored { fair, ..Scored::default() };
+    scored.fair_verdicts = executing::execute(context, parameters, &fetched, &files, answers)?;
     for (done, (category, rows)) in answers.rows.iter().enumerate() {
         let judged = match category.group() {
             Group::Agentic => None,
@@ -95,10 +107,22 @@ fn judge_category(
         let one = match answers.verdicts.get(&row.id).filter(|_| category.group() == Group::MultiTurn) {
             Some(verdict) => {
                 let one = file::episode(&model, row, &asked, verdict);
-                scored.rows.push(score_row(question, category, row, &one, verdict.decoded.as_ref(), true));
+                let mut score = score_row(question, category, row, &one, verdict.decoded.as_ref(), true);
                 if let Some(fair) = &mut scored.fair {
-                    fair.add_episode(category, one.failure.is_none());
+                    match scored.fair_verdicts.get(&row.id) {
+                        Some(verdict) => {
+                            let error = verdict.error_type();
+                            fair.add_run(category, &row.id, &score.error, error);
+                            let correct = error.is_none();
+                            (score.correct, score.matched, score.executed) = (correct, correct, correct);
+                            (score.results_equal, score.state_equal) = (correct, correct);
+                            error.unwrap_or_default().clone_into(&mut score.error);
+                            score.error_type.clone_from(&score.error);
+                        }
+                        None => fair.add_episode(category, one.failure.is_none()),
+                    }
                 }
+                scored.rows.push(score);
                 one
             }
             None => {

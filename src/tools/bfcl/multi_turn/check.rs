@@ -107,6 +107,8 @@ pub fn needless_turn<T, U>(answer: &[Vec<Vec<T>>], ground_truth: &[Vec<U>]) -> O
 
 #[cfg(test)]
 mod tests {
+    use serde_json::json;
+
     use super::*;
 
     fn texts(texts: &[&str]) -> Vec<String> {
@@ -115,6 +117,11 @@ mod tests {
 
     fn turn(results: &[&[&str]], truth: &[&str]) -> Turn {
         Turn { results: results.iter().map(|step| texts(step)).collect(), truth: texts(truth) }
+    }
+
+    fn differing() -> Option<Difference> {
+        let attributes = texts(&["x"]);
+        Some(Difference { class: "A".to_owned(), attributes, found: json!({"x": 1}), expected: json!({"x": 2}) })
     }
 
     fn failure(turns: Vec<(Turn, Option<Difference>)>) -> Option<Failure> {
@@ -140,14 +147,14 @@ mod tests {
 
     #[test]
     fn a_turn_without_calls_fails_before_its_state_is_looked_at() {
-        let difference = Some(Difference { class: "A".to_owned(), attributes: texts(&["x"]) });
+        let difference = differing();
         assert_eq!(failure(vec![(turn(&[&[]], &["a"]), difference.clone())]), Some(Failure::EmptyTurn { turn: 0 }));
         assert!(matches!(failure(vec![(turn(&[&["z"]], &["a"]), difference)]), Some(Failure::State { turn: 0, .. })));
     }
 
     #[test]
     fn turns_that_expect_nothing_are_not_judged() {
-        let difference = Some(Difference { class: "A".to_owned(), attributes: texts(&["x"]) });
+        let difference = differing();
         assert_eq!(failure(vec![(turn(&[&["z"]], &[]), difference)]), None);
         assert_eq!(needless_turn(&[vec![texts(&["a()"])], vec![texts(&["b()"])]], &[texts(&["a()"]), vec![]]), Some(1));
     }

@@ -1,4 +1,4 @@
-//! The entries of the multi-turn categories, read from the official files' text.
+//! The entries of the multi-turn categories, made of the benchmark's questions.
 
 use std::collections::BTreeMap;
 
@@ -6,7 +6,7 @@ use serde::Deserialize;
 use serde_json::Value;
 
 use super::world::Setting;
-use crate::tools::Message;
+use crate::tools::{Message, bfcl::questions::Question};
 
 /// The API classes of the multi-turn categories, and the files (in `multi_turn_func_doc`) that describe their methods.
 pub const CLASSES: [(&str, &str); 8] = [
@@ -19,12 +19,6 @@ pub const CLASSES: [(&str, &str); 8] = [
     ("TravelAPI", "travel_booking.json"),
     ("VehicleControlAPI", "vehicle_control.json"),
 ];
-
-/// The documents of the classes' methods.
-#[derive(Clone, Debug, Default)]
-pub struct FunctionDocs {
-    by_class: BTreeMap<String, Vec<Value>>,
-}
 
 /// One conversation to hold and to judge.
 #[derive(Clone, Debug)]
@@ -45,105 +39,52 @@ pub struct MultiTurnEntry {
     pub ground_truth: Vec<Vec<String>>,
 }
 
-/// Why a line of an official file cannot be read.
+/// Why a question is no entry of several turns.
 #[derive(Debug, thiserror::Error)]
-#[non_exhaustive]
-pub enum EntryError {
-    /// It has not the form.
-    #[error("failed to read {what}: {source}")]
-    Form {
-        /// Of what.
-        what: String,
-        /// What is wrong.
-        source: serde_json::Error,
-    },
-    /// Questions and answers are aligned by line, and here they are not.
-    #[error("the answer of `{answer}` stands where that of `{question}` is expected")]
-    Unaligned {
-        /// The question's id.
-        question: String,
-        /// The answer's id.
-        answer: String,
-    },
-    /// No documents were given for a class.
-    #[error("entry `{id}` uses the class `{class}`, which has no documents")]
-    UnknownClass {
-        /// The entry.
-        id: String,
-        /// The class.
-        class: String,
-    },
+#[error("question `{id}` is no conversation: {source}")]
+pub struct EntryError {
+    /// The question.
+    id: String,
+    /// What it lacks.
+    source: serde_json::Error,
 }
 
 #[derive(Deserialize)]
-struct QuestionLine {
-    id: String,
+struct Row {
     question: Vec<Vec<Message>>,
     #[serde(default)]
     initial_config: Value,
     involved_classes: Vec<String>,
+    /// Documents, as [`Question::row`] has them.
     #[serde(default)]
-    missed_function: BTreeMap<String, Vec<String>>,
-}
-
-#[derive(Deserialize)]
-struct AnswerLine {
-    id: String,
-    ground_truth: Vec<Vec<String>>,
-}
-
-impl FunctionDocs {
-    /// Reads the documents of a class: one JSON object per line.
-    ///
-    /// # Errors
-    /// When a line is no JSON.
-    pub fn add(&mut self, class: &str, text: &str) -> Result<(), EntryError> {
-        let docs = text.lines().filter(|line| !line.trim().is_empty()).map(|line| parse(line, "a function document"));
-        self.by_class.insert(class.to_owned(), docs.collect::<Result<_, _>>()?);
-        Ok(())
-    }
+    missed_function: BTreeMap<usize, Vec<Value>>,
 }
 
 impl MultiTurnEntry {
-    /// Reads a line of a question file and the line of the answer file that belongs to it.
+    /// Makes an entry of a question of a multi-turn category.
     ///
     /// # Errors
-    /// When a line has not the official form, the two do not belong together, or documents are missing.
-    pub fn read(question: &str, answer: &str, docs: &FunctionDocs) -> Result<Self, EntryError> {
-        let question: QuestionLine = parse(question, "a question")?;
-        let answer: AnswerLine = parse(answer, "an answer")?;
-        if question.id != answer.id {
-            return Err(EntryError::Unaligned { question: question.id, answer: answer.id });
-        }
-        let mut functions = Vec::new();
-        for class in &question.involved_classes {
-            let Some(docs) = docs.by_class.get(class) else {
-                return Err(EntryError::UnknownClass { id: question.id, class: class.clone() });
-            };
-            functions.extend(docs.iter().cloned());
-        }
-        let functions_in_all = functions.clone();
-        let mut withheld = BTreeMap::new();
-        for (turn, names) in &question.missed_function {
-            let mut taken = Vec::new();
-            for name in names {
-                if let Some(place) = functions.iter().position(|document| document["name"] == name.as_str()) {
-                    taken.push(functions.remove(place));
-                }
-            }
-            if let Ok(turn) = turn.parse() {
-                withheld.insert(turn, taken);
-            }
-        }
-        let long_context = has_long_context(&question.id);
+    /// When it has not the official form.
+    pub fn of(question: &Question) -> Result<Self, EntryError> {
+        let id = &question.id;
+        let failed = |source| EntryError { id: id.clone(), source };
+        let row = Row::deserialize(&question.row).map_err(failed)?;
+        let answer = question.answer.as_ref().unwrap_or(&Value::Null);
+        let ground_truth = Deserialize::deserialize(answer).map_err(failed)?;
+        let withheld = row.missed_function;
+        let functions_in_all = question.functions.iter().chain(withheld.values().flatten()).cloned().collect();
         Ok(Self {
-            setting: Setting { classes: question.involved_classes, config: question.initial_config, long_context },
-            id: question.id,
-            question: question.question,
-            functions,
+            setting: Setting {
+                classes: row.involved_classes,
+                config: row.initial_config,
+                long_context: has_long_context(id),
+            },
+            id: id.clone(),
+            question: row.question,
+            functions: question.functions.clone(),
             withheld,
             functions_in_all,
-            ground_truth: answer.ground_truth,
+            ground_truth,
         })
     }
 }
@@ -154,41 +95,43 @@ pub fn has_long_context(id: &str) -> bool {
     category.contains("long_context") || category.contains("composite")
 }
 
-fn parse<T: serde::de::DeserializeOwned>(line: &str, what: &str) -> Result<T, EntryError> {
-    serde_json::from_str(line).map_err(|source| EntryError::Form { what: what.to_owned(), source })
-}
-
 #[cfg(test)]
 mod tests {
-    use super::*;
+    use serde_json::json;
 
-    fn docs() -> FunctionDocs {
-        let mut docs = FunctionDocs::default();
-        docs.add("A", "{\"name\": \"f\"}\n{\"name\": \"g\"}\n").unwrap();
-        docs
-    }
+    use super::*;
+    use crate::tools::bfcl::{Category, questions::Files};
 
     #[test]
-    fn withheld_functions_are_taken_away() {
-        let question = r#"{"id": "multi_turn_miss_func_3", "question": [[{"role": "user", "content": "do"}], []],
-            "initial_config": {}, "involved_classes": ["A"], "missed_function": {"1": ["g"]}}"#;
-        let answer = r#"{"id": "multi_turn_miss_func_3", "ground_truth": [["f()"], ["g()"]]}"#;
-        let entry = MultiTurnEntry::read(question, answer, &docs()).unwrap();
-        assert_eq!(entry.functions, [serde_json::json!({"name": "f"})]);
-        assert_eq!(entry.withheld[&1], [serde_json::json!({"name": "g"})]);
+    fn withheld_functions_are_taken_away_and_kept() {
+        let question = json!({
+            "id": "multi_turn_miss_func_3",
+            "question": [[{ "role": "user", "content": "do" }], []],
+            "initial_config": {},
+            "involved_classes": ["TicketAPI"],
+            "missed_function": { "1": ["g"] },
+        });
+        let answer = json!({ "id": "multi_turn_miss_func_3", "ground_truth": [["f()"], ["g()"]] });
+        let (question, answer) = (question.to_string(), answer.to_string());
+        let files = [
+            ("BFCL_v4_multi_turn_miss_func.json", question.as_str()),
+            ("possible_answer/BFCL_v4_multi_turn_miss_func.json", answer.as_str()),
+            ("multi_turn_func_doc/ticket_api.json", "{\"name\": \"f\"}\n{\"name\": \"g\"}\n"),
+        ];
+        let questions = Files::new(files).questions(Category::MultiTurnMissFunc).unwrap();
+        let entry = MultiTurnEntry::of(&questions[0]).unwrap();
+        assert_eq!(entry.functions, [json!({"name": "f"})]);
+        assert_eq!(entry.withheld[&1], [json!({"name": "g"})]);
         assert_eq!(entry.functions_in_all.len(), 2);
+        assert_eq!(entry.ground_truth, [["f()"], ["g()"]]);
         assert!(!entry.setting.long_context);
         assert!(has_long_context("multi_turn_long_context_1"));
     }
 
     #[test]
-    fn lines_that_do_not_belong_together_are_refused() {
-        let question = r#"{"id": "a_1", "question": [], "involved_classes": ["B"]}"#;
-        let error = |id: &str| {
-            let answer = format!(r#"{{"id": "{id}", "ground_truth": []}}"#);
-            MultiTurnEntry::read(question, &answer, &docs()).unwrap_err().to_string()
-        };
-        assert_eq!(error("a_2"), "the answer of `a_2` stands where that of `a_1` is expected");
-        assert_eq!(error("a_1"), "entry `a_1` uses the class `B`, which has no documents");
+    fn a_question_of_one_turn_is_refused() {
+        let question = Question { id: "simple_1".to_owned(), row: json!({}), functions: Vec::new(), answer: None };
+        let error = MultiTurnEntry::of(&question).unwrap_err().to_string();
+        assert_eq!(error, "question `simple_1` is no conversation: missing field `question`");
     }
 }

@@ -41,7 +41,8 @@ pub fn judge_result<W: Worlds>(
                 .collect()
         })
         .collect();
-    judge(worlds, &entry.setting, &entry.ground_truth, &calls, &entry.id, model)
+    let verdict = judge(worlds, &entry.setting, &entry.ground_truth, &calls, &entry.id, model)?;
+    Ok(Verdict { decoded: Some(calls), ..verdict })
 }
 
 /// Judges decoded calls. There must be as many turns as in the ground truth.

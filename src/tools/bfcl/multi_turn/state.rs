@@ -16,6 +16,10 @@ pub struct Difference {
     pub class: String,
     /// The attributes, in the order that the true instance has them in.
     pub attributes: Vec<String>,
+    /// All public attributes of the model's instance.
+    pub found: Value,
+    /// All public attributes of the true instance.
+    pub expected: Value,
 }
 
 /// Returns how a state differs from the true one: the first class in which it does. `None`: equal, as Python sees it.
@@ -34,8 +38,19 @@ pub fn difference(model: &Value, truth: &Value, classes: &[String]) -> Option<Di
             })
             .map(|(name, _)| name.clone())
             .collect();
-        (!attributes.is_empty()).then(|| Difference { class: class.clone(), attributes })
+        (!attributes.is_empty()).then(|| Difference {
+            class: class.clone(),
+            attributes,
+            found: public(model.get(class)),
+            expected: public(truth.get(class)),
+        })
     })
+}
+
+/// The attributes that are compared.
+fn public(instance: Option<&Value>) -> Value {
+    let attributes = instance.and_then(Value::as_object).into_iter().flatten();
+    attributes.filter(|(name, _)| !name.starts_with('_')).map(|(name, value)| (name.clone(), value.clone())).collect()
 }
 
 /// Reads tagged JSON. What has no Python value of ours (sets, objects by their `repr`) becomes a dict of its own, so that

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use super::state::Difference;
+use super::{judge::Calls, state::Difference};
 
 /// The verdict on one conversation.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -13,6 +13,8 @@ pub struct Verdict {
     pub results: Vec<Vec<Vec<String>>>,
     /// What the calls of the ground truth gave, by turn, as far as it was judged.
     pub truth: Vec<Vec<String>>,
+    /// The answer's calls, by turn and step; `None` where it did not come to that.
+    pub decoded: Option<Calls>,
 }
 
 /// Why a conversation counts as wrong: the first reason found.
@@ -57,7 +59,7 @@ pub enum Failure {
 impl Verdict {
     /// Returns a verdict of a failure before anything was run.
     pub const fn failed(failure: Failure) -> Self {
-        Self { failure: Some(failure), results: Vec::new(), truth: Vec::new() }
+        Self { failure: Some(failure), results: Vec::new(), truth: Vec::new(), decoded: None }
     }
 
     /// Returns whether all is right.
@@ -104,7 +106,7 @@ impl fmt::Display for Failure {
                 write!(formatter, "the answer ends after {found} of {expected} turns")
             }
             Self::EmptyTurn { turn } => write!(formatter, "turn {turn} needs calls and has none"),
-            Self::State { turn, difference: Difference { class, attributes } } => {
+            Self::State { turn, difference: Difference { class, attributes, .. } } => {
                 write!(formatter, "after turn {turn} `{class}` differs in {}", attributes.join(", "))
             }
             Self::Response { turn, missing } => {

@@ -4,7 +4,7 @@
 
 use serde_json::Value;
 
-use super::{FormatSensitivity, board::CategoryScore, results::ResultRow};
+use super::{EpisodeVerdict, FormatSensitivity, board::CategoryScore, results::ResultRow};
 use crate::tools::{
     bfcl::{Category, ErrorType, Task, Verdict},
     python::{PyDict, PyValue, dumps_unicode, to_str},
@@ -28,15 +28,6 @@ pub struct Failure {
     line: PyDict,
 }
 
-/// The verdict on an episode of several turns, from whoever executed it.
-#[derive(Clone, Debug)]
-pub struct EpisodeVerdict {
-    /// What is wrong, as the official checker says it (`error_message`, `error_type`, details); `None` of a right episode.
-    pub error: Option<PyDict>,
-    /// The calls that were decoded, by turn and step; `None` where it did not come to that.
-    pub decoded: Option<PyValue>,
-}
-
 /// A question with what a score file repeats of it.
 #[derive(Clone, Copy, Debug)]
 pub struct Asked<'a> {
@@ -48,7 +39,7 @@ pub struct Asked<'a> {
     pub possible_answer: Option<&'a Value>,
 }
 
-fn line(entries: Vec<(&str, PyValue)>) -> PyDict {
+pub(super) fn line(entries: Vec<(&str, PyValue)>) -> PyDict {
     entries.into_iter().map(|(key, value)| (PyValue::from(key), value)).collect()
 }
 

@@ -6,6 +6,7 @@
 
 mod board;
 pub mod csv;
+mod episode;
 pub mod file;
 mod format;
 pub mod layout;
@@ -15,7 +16,8 @@ mod usage;
 
 pub use board::{Board, CategoryScore, Cell};
 pub use csv::{ModelCard, ModelScores};
-pub use file::{Asked, EpisodeVerdict, Failure, Judged};
+pub use episode::EpisodeVerdict;
+pub use file::{Asked, Failure, Judged};
 pub use format::{FormatSensitivity, Spread};
 pub use results::{ResultError, ResultRow};
 pub use usage::{Prices, Usage, UsageCells};
