@@ -173,14 +173,23 @@ fn mistakes_are_said() {
     assert!(error.contains("input `e`, line 1: has no object `error`"), "{error}");
 }
 
-/// Judges a whole run in the form of the project's fixtures: `result/`, and `score/` with tables, some score files and the
-/// ids and mistakes of all. Verdicts on multi-turn episodes are taken from there, since nobody executes them here.
+/// Scores a whole run; episodes are executed. `BFCL_RUN` has `result/` and its official `score/`, `BFCL_PACKAGE` is the folder
+/// `bfcl_eval` of the installed package, `BFCL_PYTHON` the Python that has it.
+fn whole_run() -> (Outcome, Utf8PathBuf) {
+    let variable = |name: &str| std::env::var(name).unwrap_or_else(|_| panic!("{name} is not set"));
+    let folder = Utf8PathBuf::from(variable("BFCL_RUN"));
+    let run =
+        StageRun::new("score-bfcl").path("source", variable("BFCL_PACKAGE")).path("results", folder.join("result"));
+    let run = run.param("python", variable("BFCL_PYTHON")).param("partial", true);
+    (run.run_as_process().unwrap(), folder)
+}
+
+/// The run's official score files of most categories are kept by ids and kinds of mistakes only.
 #[test]
-#[ignore = "needs BFCL_RUN, a folder with a run and its official scores, and BFCL_DATA, the benchmark's data"]
+#[ignore = "needs BFCL_RUN, BFCL_PACKAGE and BFCL_PYTHON: see whole_run"]
 fn a_whole_run_is_scored_as_by_the_official_evaluator() {
-    let folder = |name: &str| Utf8PathBuf::from(std::env::var(name).unwrap());
-    let (run_folder, data) = (folder("BFCL_RUN"), folder("BFCL_DATA"));
-    let official = files(&run_folder.join("score"));
+    let (outcome, folder) = whole_run();
+    let official = files(&folder.join("score"));
     let compact = |text: &str| -> Vec<(String, String)> {
         let line = |line: &str| {
             // Infinite numbers, which Python writes, are no JSON.
@@ -192,20 +201,6 @@ fn a_whole_run_is_scored_as_by_the_official_evaluator() {
         };
         text.lines().skip(1).map(line).collect()
     };
-    let mut verdicts = String::new();
-    for (name, text) in files(&run_folder.join("result")).iter().filter(|(name, _)| name.contains("multi_turn")) {
-        let scored = compact(&official[&name.replace("_result.json", "_score_compact.json")]);
-        for line in text.lines() {
-            let row: serde_json::Value = serde_json::from_str(line).unwrap();
-            let failed = scored.iter().find(|(id, _)| row["id"] == id.as_str());
-            let error = failed.map(|(_, kind)| serde_json::json!({ "error_type": kind }));
-            let verdict = serde_json::json!({ "id": row["id"], "valid": failed.is_none(), "error": error });
-            verdicts.push_str(&format!("{verdict}\n"));
-        }
-    }
-    let run = StageRun::new("score-bfcl").path("source", data).path("results", run_folder.join("result"));
-    let run = run.input("verdicts", "compact", ArtifactType::File, verdicts.as_bytes()).param("partial", true);
-    let outcome = run.run().unwrap();
     let ours = files(&outcome.path("folder").join("score"));
     let (mut whole, mut reduced) = (0, 0);
     for (name, text) in &official {
@@ -214,7 +209,7 @@ fn a_whole_run_is_scored_as_by_the_official_evaluator() {
             assert_eq!(ours.lines().next(), text.lines().next(), "{name}");
             assert_eq!(compact(ours), compact(text), "{name}");
             reduced += 1;
-        } else if !name.contains("multi_turn_") || name.ends_with(".csv") {
+        } else {
             assert_eq!(&ours[name], text, "{name}");
             whole += 1;
         }
@@ -222,10 +217,11 @@ fn a_whole_run_is_scored_as_by_the_official_evaluator() {
     assert!(whole >= 6 && reduced > 0, "{whole} files are equal, {reduced} by ids and mistakes");
 }
 
+/// Every score file and table of the whole run, byte for byte.
 #[test]
-#[ignore = "needs BFCL_PYTHON, a Python with bfcl-eval 2026.3.23"]
+#[ignore = "needs BFCL_RUN, BFCL_PACKAGE and BFCL_PYTHON: see whole_run"]
 fn the_official_evaluator_says_the_same_of_our_folder() {
-    let outcome = with_verdicts(run().path("results", fixture("result"))).run().unwrap();
+    let (outcome, _) = whole_run();
     let script = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/fixtures/bfcl/official_evaluate.py");
     let mut command = std::process::Command::new(std::env::var("BFCL_PYTHON").unwrap());
     let output = command.arg(script).arg(outcome.path("folder")).arg("--partial").env("TZ", "UTC").output().unwrap();
