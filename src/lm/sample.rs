@@ -150,8 +150,8 @@ pub struct Step {
     pub ended: Vec<(usize, Vec<Completion>)>,
 }
 
-/// Rows of prompts that are read together.
-const PROMPT_ROWS: usize = 2048;
+/// Rows of prompts that are read together, at least.
+pub(crate) const PROMPT_ROWS: usize = 2048;
 
 /// Completes every request `count` times: `[request][index]`.
 ///
@@ -377,7 +377,7 @@ impl<'a> Generation<'a> {
 
     /// The same for completions of several turns: when a turn has ended, `follow` says what the model reads before it goes
     /// on. `max_tokens` is then of a turn, and a grammar holds each turn. A completion ends at its length if what follows
-    /// leaves no room for a token; of a turn that fills the room itself `follow` hears nothing.
+    /// leaves no room for a token.
     ///
     /// What is read costs a step a token, like what is drawn, and the keys and values of a completion are computed once.
     ///
@@ -528,17 +528,15 @@ impl Live {
         self.broken = self.guard.as_mut().and_then(|guard| guard.accept(token).err());
     }
 
-    /// Notes whether the last token ends the turn, and with it, unless something follows, the completion. Returns why if
-    /// something may follow.
+    /// Notes whether the last token ends the turn, and with it, unless something follows, the completion. Returns why.
     fn end_of_turn(&mut self, model: &LanguageModel, sampling: &Sampling) -> Result<Option<Finish>, LmError> {
         let Some(last) = self.tokens.last().filter(|_| self.tokens.len() > self.begin) else { return Ok(None) };
         let stopped = ends_turns(model, *last)
             || self.guard.as_ref().is_some_and(Guard::is_over)
             || (!sampling.stop.is_empty() && self.says_stop(&model.tokenizer, sampling)?);
-        let full = self.tokens.len() >= self.room;
         if stopped {
             self.ended = Some(Finish::Stop);
-        } else if full || self.tokens.len() >= self.begin + self.limit {
+        } else if self.tokens.len() >= self.room.min(self.begin + self.limit) {
             self.ended = Some(Finish::Length);
         } else {
             return Ok(None);
@@ -548,7 +546,7 @@ impl Live {
             text.truncate(end);
         }
         self.turns.push(text);
-        Ok(self.ended.filter(|_| stopped || !full))
+        Ok(self.ended)
     }
 
     /// Goes on with another turn after reading `given`, if the model has room for it and a token.

@@ -96,15 +96,27 @@ impl PythonWorlds {
 }
 
 impl WorldsError {
-    /// Returns the verdict on an answer whose calls are to blame for the loss; anything else is an error of the machine.
+    /// Returns what calls did to lose the worlds, in words that are the same on every machine; anything else is no fault of
+    /// calls.
     ///
     /// # Errors
     /// The error itself, if no call is to blame.
-    pub fn into_verdict(self) -> Result<Verdict, Self> {
+    pub fn into_loss(self) -> Result<&'static str, Self> {
         match self {
-            Self::Lost(_) => Ok(Verdict::failed(Failure::World { reason: self.to_string() })),
+            Self::Lost(ServerError::Hung { .. }) => {
+                Ok("a call did not come back in time, and the worlds were lost with it")
+            }
+            Self::Lost(_) => Ok("a call ended the process that holds the worlds"),
             other => Err(other),
         }
+    }
+
+    /// Returns the verdict on an answer whose calls lost the worlds.
+    ///
+    /// # Errors
+    /// As [`WorldsError::into_loss`].
+    pub fn into_verdict(self) -> Result<Verdict, Self> {
+        self.into_loss().map(|reason| Verdict::failed(Failure::World { reason: reason.to_owned() }))
     }
 }
 

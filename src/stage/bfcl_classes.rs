@@ -1,8 +1,7 @@
 //! The API classes of BFCL's multi-turn categories at work: Python code out of the benchmark's own package, in a sandbox.
 //!
-//! The code comes from the stage's source, so what runs is what the key says; of the machine nothing is used but a Python
-//! and, for the class of mathematics, its package `mpmath`. Nothing of the benchmark's package is installed or imported but
-//! the files of the classes.
+//! The code comes from the stage's source, so it is what the key says, whatever else is installed. Of the machine a Python is
+//! used and, for the class of mathematics, its package `mpmath`: neither is part of the key.
 
 use std::{collections::BTreeSet, process::Command, sync::Arc};
 
@@ -24,6 +23,9 @@ use crate::{
 const NAME: &str = "python";
 /// Where the package has the classes.
 const FOLDER: &str = "eval_checker/multi_turn_eval/func_source_code";
+/// What a Python is asked of itself.
+const ASK: &str =
+    "import sys, platform; print(sys.executable); print(platform.python_implementation(), platform.python_version())";
 /// The package.
 const PACKAGE: &str = "bfcl_eval";
 
@@ -46,14 +48,17 @@ pub(in crate::stage) fn open<'e>(
     let limits = Policy { allow_unsandboxed: context.request().allow_unsandboxed, ..Policy::new("/", "/") };
     let sandbox = Arc::new(Sandbox::new(helper.to_string_lossy().into_owned()));
     let launcher = Launcher::new(sandbox, limits, context.request().project.clone());
-    let command = worlds::command(&interpreter(context, python)?, den.script.as_std_path(), &classes);
+    let (interpreter, version) = interpreter(context, python)?;
+    let command = worlds::command(&interpreter, den.script.as_std_path(), &classes);
     let mut launch = Launch::new(command, den.work, den.temporary);
     launch.environment.insert("PYTHONPATH".to_owned(), den.code.to_string());
+    // A set is printed in the order of its hashes.
+    launch.environment.insert("PYTHONHASHSEED".to_owned(), "0".to_owned());
     launch.read.push(den.code);
     let mut worlds = PythonWorlds::new(move || mcp::Client::start(&launcher, &launch, mcp::Limits::default()));
     match worlds.client() {
         Ok(_) => {
-            context.log(format!("{} classes of the benchmark run under `{python}`", names.len()));
+            context.log(format!("{} classes of the benchmark run under {version}", names.len()));
             Ok(worlds)
         }
         Err(WorldsError::Server(ServerError::Died { stderr, .. })) => {
@@ -68,19 +73,24 @@ pub(in crate::stage) fn open<'e>(
     }
 }
 
-/// Returns the interpreter that a command leads to: it may be a script that looks for one (as pyenv has them), which a sandbox
-/// would not let look.
-fn interpreter(context: &StageCtx, python: &str) -> Result<String, StageError> {
+/// Returns the interpreter that a command leads to, and what it is: the command may be a script that looks for one (as pyenv
+/// has them), which a sandbox would not let look.
+fn interpreter(context: &StageCtx, python: &str) -> Result<(String, String), StageError> {
     let wrong =
         |reason: String| StageError::parameter(NAME, format!("`{python}` is no Python that can be used: {reason}"));
     let place = context.request().project.join(python);
     let program = if python.contains('/') { place.as_str() } else { python };
-    let output = Command::new(program).args(["-I", "-c", "import sys; print(sys.executable)"]).output();
+    let output = Command::new(program).args(["-I", "-c", ASK]).output();
     let output = output.map_err(|error| wrong(error.to_string()))?;
     if !output.status.success() {
         return Err(wrong(String::from_utf8_lossy(&output.stderr).trim().to_owned()));
     }
-    Ok(String::from_utf8_lossy(&output.stdout).trim().to_owned())
+    let told = String::from_utf8_lossy(&output.stdout);
+    let mut lines = told.lines().map(str::to_owned);
+    match (lines.next(), lines.next()) {
+        (Some(interpreter), Some(version)) => Ok((interpreter, version)),
+        _ => Err(wrong(format!("it says `{}` of itself", told.trim()))),
+    }
 }
 
 /// Returns the folder of the classes.
@@ -122,6 +132,11 @@ impl Den {
                 fs::create_dir_all(folder).map_err(StageError::io("create", folder))?;
             }
             fs::copy(classes.join(file), &target).map_err(StageError::io("copy", &target))?;
+        }
+        // Regular packages: one without the file would give way to an installed one of its name.
+        for folder in package.ancestors().take_while(|folder| *folder != code) {
+            let file = folder.join("__init__.py");
+            fs::write(&file, "").map_err(StageError::io("write", &file))?;
         }
         let script = worlds::write_script(code.as_std_path()).map_err(StageError::io("write", &code))?;
         let script = Utf8PathBuf::from_path_buf(script).unwrap_or_default();

@@ -18,7 +18,8 @@ use self::{
 use crate::{
     base::Seed,
     stage::{
-        Fetched, StageCtx, StageError, bfcl_classes, prepare_data,
+        StageCtx, StageError, bfcl_classes,
+        bfcl_data::{Benchmark, categories},
         training::{
             self,
             policy::{self, Policy},
@@ -28,7 +29,6 @@ use crate::{
     tools::bfcl::{
         Category, Group,
         multi_turn::{Mode, conversation::ResultStyle, entry::MultiTurnEntry},
-        questions::Files,
         scores::results,
     },
 };
@@ -68,9 +68,10 @@ pub(super) fn run(context: &mut StageCtx) -> Result<(), StageError> {
 fn converse(context: &mut StageCtx) -> Result<(), StageError> {
     let policy = Policy::read(context, &context.param::<Option<Value>>("backend")?.unwrap_or_default())?;
     let (place, sampling, manner) = (policy.place(context)?, policy::sampling(context)?, manner(context)?);
-    let (entries, fetched) = entries(context)?;
+    let benchmark = Benchmark::fetch(context)?;
+    let entries = entries(context, &benchmark)?;
     let python: String = context.param("python")?;
-    let worlds = bfcl_classes::open(context, &fetched, &python, &entries)?;
+    let worlds = bfcl_classes::open(context, &benchmark.fetched, &python, &entries)?;
     let mut talks = Talks::new(&entries, &manner, worlds);
     let before = talks.resume(context)?;
     if before > 0 {
@@ -103,20 +104,14 @@ fn manner(context: &StageCtx) -> Result<Manner, StageError> {
 }
 
 /// Reads the conversations to hold.
-fn entries(context: &mut StageCtx) -> Result<(Vec<MultiTurnEntry>, Fetched), StageError> {
-    let given = |text: String| (!text.is_empty()).then_some(text);
-    let (member, digest) = (given(context.param("member")?), given(context.param("digest")?));
-    let fetched = context.fetch("source", member.as_deref(), digest.as_deref())?;
-    let texts = prepare_data::texts(context, &fetched)?;
-    let files = Files::new(texts.iter().map(|(name, text)| (name.as_str(), text.as_str())));
+fn entries(context: &StageCtx, benchmark: &Benchmark) -> Result<Vec<MultiTurnEntry>, StageError> {
+    let of_turns = |category: Category| category.group() == Group::MultiTurn;
+    let (files, wanted) = (benchmark.files(), categories(context, "category of several turns", of_turns)?);
     let limit = context.param::<Option<usize>>("limit")?.unwrap_or(usize::MAX);
-    let wanted: Vec<String> = context.param("categories")?;
+    let all = Category::ALL.into_iter().filter(|category| of_turns(*category) && files.has(*category));
     let mut entries = Vec::new();
-    for category in categories(&wanted)? {
-        // Of those that nobody named, the source need not have all.
-        if wanted.is_empty() && !files.has(category) {
-            continue;
-        }
+    // Of those that nobody named, the source need not have all.
+    for category in if wanted.is_empty() { all.collect() } else { wanted } {
         let doing = || format!("read the questions of `{category}`");
         let questions = files.questions(category).map_err(StageError::failed(doing()))?;
         for question in questions.iter().take(limit) {
@@ -125,25 +120,9 @@ fn entries(context: &mut StageCtx) -> Result<(Vec<MultiTurnEntry>, Fetched), Sta
     }
     if entries.is_empty() {
         let help = "point `source` or `member` at the benchmark's data";
-        return Err(StageError::data(&fetched.origin, "holds no question of several turns", help));
+        return Err(StageError::data(&benchmark.fetched.origin, "holds no question of several turns", help));
     }
-    Ok((entries, fetched))
-}
-
-/// Returns the categories named; all of several turns where none is.
-fn categories(names: &[String]) -> Result<Vec<Category>, StageError> {
-    let all = || Category::ALL.into_iter().filter(|category| category.group() == Group::MultiTurn);
-    if names.is_empty() {
-        return Ok(all().collect());
-    }
-    let one = |name: &String| {
-        all().find(|category| category.as_str() == name).ok_or_else(|| {
-            let known: Vec<&str> = all().map(Category::as_str).collect();
-            let reason = format!("`{name}` is no category of several turns; expected some of: {}", known.join(", "));
-            StageError::parameter("categories", reason)
-        })
-    };
-    names.iter().map(one).collect()
+    Ok(entries)
 }
 
 /// Ends the conversations whose very beginning is too long, or the stage.

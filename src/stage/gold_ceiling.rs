@@ -27,7 +27,7 @@ pub(super) fn run(context: &mut StageCtx) -> Result<(), StageError> {
     let style: Style = context.param("style")?;
     let worlds = Worlds::read(context)?;
     let mut samples = context.input_samples("samples")?;
-    worlds.offer(&mut samples);
+    worlds.offer(&mut samples)?;
     let mut scores: Vec<ScoreRow> = Vec::with_capacity(samples.len());
     for (done, sample) in samples.iter().enumerate() {
         scores.push(score(&worlds, sample, answer_text(&sample.gold, style))?);

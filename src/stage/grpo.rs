@@ -52,7 +52,7 @@ fn train(context: &mut StageCtx, settings: &Settings) -> Result<(), StageError> 
     let model = LanguageModel::load(context.input_path("model")?).map_err(StageError::failed("read the model"))?;
     let worlds = Worlds::read(context)?;
     let mut samples = context.input_samples("samples")?;
-    worlds.offer(&mut samples);
+    worlds.offer(&mut samples)?;
     let room = Room { context: model.config.max_position_embeddings, long: settings.long_prompts };
     let questions = questions(context, &samples, &model.tokenizer, true, room, |_| settings.sampling.max_tokens)?;
     let mut reference = reference(context, settings, place, &model.config)?;

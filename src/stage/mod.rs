@@ -7,6 +7,7 @@
 
 mod backend;
 mod bfcl_classes;
+mod bfcl_data;
 pub mod breakdown;
 mod check_contamination;
 mod compare;

@@ -14,7 +14,10 @@ use serde::Deserialize;
 
 use self::judging::Scored;
 use crate::{
-    stage::{StageCtx, StageError},
+    stage::{
+        StageCtx, StageError,
+        bfcl_data::{Benchmark, categories},
+    },
     table::{ReportRow, ScoreRow},
     tools::bfcl::{
         Category,
@@ -31,14 +34,20 @@ struct Parameters {
     /// The same.
     #[serde(default, rename = "results")]
     _results: Option<String>,
-    member: String,
-    digest: String,
+    /// With `digest` and `categories`, those of [`crate::stage::bfcl_data`].
+    #[serde(rename = "member")]
+    _member: String,
+    #[serde(rename = "digest")]
+    _digest: String,
     model: String,
-    categories: Vec<String>,
+    #[serde(rename = "categories")]
+    _categories: Vec<String>,
     mode: Mode,
     partial: bool,
     #[serde(default)]
     python: Option<String>,
+    #[serde(default)]
+    gold: Option<bool>,
     reasoning: Reasoning,
     display_name: String,
     url: String,
@@ -72,9 +81,12 @@ enum Reasoning {
 
 pub(super) fn run(context: &mut StageCtx) -> Result<(), StageError> {
     let parameters: Parameters = context.params()?;
-    let wanted = categories(&parameters.categories)?;
-    let mut answers = answers::gather(context, &parameters, &wanted)?;
-    let scored = judging::judge(context, &parameters, &mut answers)?;
+    let wanted = categories(context, "category", |_| true)?;
+    let benchmark = Benchmark::fetch(context)?;
+    let files = benchmark.files();
+    let mut answers = answers::gather(context, &parameters, &wanted, &files)?;
+    let fair = executing::execute(context, &parameters, &benchmark, &mut answers)?;
+    let scored = judging::judge(context, &parameters, &files, &answers, fair)?;
     for (category, rows) in &answers.rows {
         let path = format!("result/{}", layout::result_path(&answers.model, *category));
         context.write_into("folder", &path, results::write(rows).as_bytes())?;
@@ -100,17 +112,6 @@ pub(super) fn run(context: &mut StageCtx) -> Result<(), StageError> {
     let rows: Vec<ScoreRow> = scored.rows;
     context.write_table("scores", &rows)?;
     context.write_table("report", &report)
-}
-
-fn categories(names: &[String]) -> Result<Vec<Category>, StageError> {
-    let one = |name: &String| {
-        Category::named(name).ok_or_else(|| {
-            let known: Vec<&str> = Category::ALL.iter().map(|category| category.as_str()).collect();
-            let reason = format!("`{name}` is no category of BFCL; expected some of: {}", known.join(", "));
-            StageError::parameter("categories", reason)
-        })
-    };
-    names.iter().map(one).collect()
 }
 
 fn card(parameters: &Parameters, model: &str) -> ModelCard {

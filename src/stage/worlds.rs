@@ -62,11 +62,25 @@ impl Worlds {
     }
 
     /// Lists the servers' tools in samples that list none.
-    pub(in crate::stage) fn offer(&self, samples: &mut [Sample]) {
-        if let Self::Servers(servers) = self {
-            for sample in samples.iter_mut().filter(|sample| sample.tools.is_empty()) {
-                sample.tools = servers.tools().to_vec();
+    ///
+    /// # Errors
+    /// [`StageError::Data`] for samples that need servers, where there are none.
+    pub(in crate::stage) fn offer(&self, samples: &mut [Sample]) -> Result<(), StageError> {
+        match self {
+            Self::Servers(servers) => {
+                for sample in samples.iter_mut().filter(|sample| sample.tools.is_empty()) {
+                    sample.tools = servers.tools().to_vec();
+                }
+                Ok(())
             }
+            Self::Suites => match samples.iter().find(|sample| sample.is_served()) {
+                None => Ok(()),
+                Some(sample) => Err(StageError::data(
+                    format!("sample `{}`", sample.id),
+                    "has calls that run in tool servers, and the stage has none",
+                    "set `tools` (docs/SUITES.md)",
+                )),
+            },
         }
     }
 

@@ -3,7 +3,7 @@
 use std::{fmt, str::FromStr};
 
 use serde::{Deserialize, Serialize};
-use serde_json::Value;
+use serde_json::{Map, Value};
 
 use super::{Call, ExpectedCall, ToolSpec};
 
@@ -82,6 +82,11 @@ impl Environment {
     /// The name that stands for tool servers: the state is then what their folder holds at the beginning, on top of what
     /// they say themselves.
     pub const WORKDIR: &str = "workdir";
+
+    /// Tool servers whose folder holds what they say themselves.
+    pub fn of_servers() -> Self {
+        Self { suite: Self::WORKDIR.to_owned(), state: Value::Object(Map::new()) }
+    }
 }
 
 /// One question, the tools it lists, and what is right.
@@ -120,11 +125,9 @@ impl Sample {
         self.messages.iter().rev().find(|message| message.role == "user").map_or("", |message| &message.content)
     }
 
-    /// Whether its calls run in tool servers only, and nobody else can judge them: it leaves its tools to them to list, or
-    /// says what their folder holds.
+    /// Whether its calls run in tool servers only, and nobody else can judge them.
     pub fn is_served(&self) -> bool {
-        let is_of_servers = |environment: &Environment| environment.suite == Environment::WORKDIR;
-        (self.tools.is_empty() && !self.gold.is_empty()) || self.environment.as_ref().is_some_and(is_of_servers)
+        self.environment.as_ref().is_some_and(|environment| environment.suite == Environment::WORKDIR)
     }
 
     /// Returns the listed tool called `name`.

@@ -307,6 +307,15 @@ class Interpreter:
 # ---- Worlds ----------------------------------------------------------------------------------------------------------
 
 
+def own(instance):
+    """Copies what an instance holds: some classes put their module's own lists into it, by which a call would change the
+    instances of other worlds."""
+    try:
+        vars(instance).update(copy.deepcopy(vars(instance)))
+    except TypeError:
+        pass  # It has no attributes, or something like a lock, of which there is only one.
+
+
 class World:
     """One instance of each class, and what they are called in evaluated texts."""
 
@@ -317,6 +326,7 @@ class World:
             load = getattr(instance, "_load_scenario", None)
             if load is not None:
                 load(copy.deepcopy(config.get(name, {})), long_context=long_context)
+                own(instance)
             called = re.sub(r"[-./:]", "_", f"{label}_{name}_instance")
             self.instances[name] = instance
             self.names[called] = instance

@@ -7,6 +7,7 @@ use crate::{
     stage::{
         StageCtx, StageError,
         training::{
+            answers::About,
             chat,
             checkpoint::{self, State},
         },
@@ -63,6 +64,8 @@ struct Ends {
 
 /// All conversations.
 pub(super) struct Talks<'e> {
+    /// What servers say of themselves.
+    pub(super) about: About,
     held: Vec<Held<'e>>,
     worlds: PythonWorlds,
     split: bool,
@@ -85,7 +88,8 @@ impl<'e> Talks<'e> {
                 row: None,
             }
         };
-        Self { held: entries.iter().map(begin).collect(), worlds, split: manner.split, ends: Ends::default() }
+        let held = entries.iter().map(begin).collect();
+        Self { about: About::default(), held, worlds, split: manner.split, ends: Ends::default() }
     }
 
     /// Takes over the answers that a killed attempt left; returns how many.
@@ -94,9 +98,11 @@ impl<'e> Talks<'e> {
     /// [`StageError::Io`] if there is a checkpoint that cannot be read.
     pub(super) fn resume(&mut self, context: &StageCtx) -> Result<usize, StageError> {
         let Some(found) = checkpoint::load(context.scratch())? else { return Ok(0) };
-        let text = found.tables.first().and_then(|table| std::str::from_utf8(table).ok()).unwrap_or_default();
-        let rows = results::read("the checkpoint", text).unwrap_or_default();
+        let [rows, about] = found.tables.as_slice() else { return Ok(0) };
+        let (Ok(text), Ok(about)) = (std::str::from_utf8(rows), serde_json::from_slice(about)) else { return Ok(0) };
+        let rows = results::read("the checkpoint", text).map_err(StageError::failed("read the checkpoint"))?;
         let count = rows.len();
+        self.about = about;
         for row in rows {
             if let Some(held) = self.held.iter_mut().find(|held| held.entry.id == row.id) {
                 held.row = Some(row);
@@ -110,7 +116,8 @@ impl<'e> Talks<'e> {
     /// # Errors
     /// [`StageError::Io`].
     pub(super) fn save(&self, context: &StageCtx) -> Result<(), StageError> {
-        let tables = [results::write(&self.rows()).into_bytes()];
+        let about = serde_json::to_vec(&self.about).map_err(StageError::failed("write a checkpoint"))?;
+        let tables = [results::write(&self.rows()).into_bytes(), about];
         checkpoint::save(context.scratch(), &State { tables: &tables, ..State::default() })
     }
 
@@ -218,11 +225,7 @@ impl<'e> Talks<'e> {
                 *is_open = true;
                 Ok(Ok(outcomes.pop().and_then(|outcome| outcome.results.last().cloned()).unwrap_or_default()))
             }
-            Err(error @ WorldsError::Lost(_)) => {
-                self.forget_worlds();
-                Ok(Err(error.to_string()))
-            }
-            Err(error) => Err(StageError::failed(format!("run calls of `{}`", self.id(place)))(error)),
+            Err(error) => self.lost(place, error).map(Err),
         }
     }
 
@@ -241,16 +244,16 @@ impl<'e> Talks<'e> {
         let close = Run { world: &held.world, open: None, steps: &[], observe: Observe::Nothing, close: true };
         match self.worlds.run(&[close]) {
             Ok(_) => Ok(()),
-            Err(WorldsError::Lost(_)) => {
-                self.forget_worlds();
-                Ok(())
-            }
-            Err(error) => Err(StageError::failed(format!("close the world of `{}`", self.id(place)))(error)),
+            Err(error) => self.lost(place, error).map(drop),
         }
     }
 
-    fn forget_worlds(&mut self) {
+    /// Notes that a call lost all worlds, and says how.
+    fn lost(&mut self, place: usize, error: WorldsError) -> Result<String, StageError> {
+        let failed = StageError::failed(format!("run calls of `{}`", self.id(place)));
+        let loss = error.into_loss().map_err(failed)?;
         self.held.iter_mut().for_each(|held| held.is_open = false);
+        Ok(loss.to_owned())
     }
 
     /// Returns the answers so far.

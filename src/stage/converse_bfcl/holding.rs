@@ -10,16 +10,18 @@ use crate::{
     stage::{
         StageCtx, StageError,
         training::{
-            answers::About,
             chat,
             latency::Latency,
-            memory,
+            memory::Sequences,
             pace::Pace,
             rollouts::BATCH,
             rounds::{Rounds, Spoken, Talking},
         },
     },
 };
+
+/// How many times as many conversations go on as requests: a round waits for its slowest request, which so weighs less.
+const ROUNDS: usize = 4;
 
 /// A model in this process.
 pub(super) struct Sampler<'a> {
@@ -44,7 +46,8 @@ impl Sampler<'_> {
         };
         let requests: Vec<PromptRequest> = places.iter().map(request).collect::<Result<_, _>>()?;
         let longest = requests.iter().map(|request| request.tokens.len()).max().unwrap_or(0);
-        let batch = memory::at_once(context, model, longest, limit, BATCH);
+        let sequences = Sequences { prompt: longest, growth: limit, most: BATCH.min(requests.len().max(1)) };
+        let batch = sequences.at_once(context, model, place);
         let failed = || StageError::failed(format!("hold conversations (seed {})", seed.0));
         let mut generation = Generation::on(place, model, &requests, sampling, seed, batch).map_err(failed())?;
         let (mut pace, latency, mut tokens, mut trouble) = (Pace::new(), Latency::new(), 0, None);
@@ -85,42 +88,46 @@ impl Sampler<'_> {
     }
 }
 
-/// Holds the conversations with a server's model to their ends.
+/// Holds the conversations with a server's model to their ends, some at a time: what has ended is kept for an attempt that has
+/// to go on.
 ///
 /// # Errors
 /// As [`Rounds::hold`]; [`StageError::Failed`] from the worlds, [`StageError::Io`] from the checkpoint.
 pub(super) fn ask(rounds: &Rounds<'_>, context: &mut StageCtx, talks: &mut Talks<'_>) -> Result<(), StageError> {
     let (places, limit) = (talks.live(), rounds.served.context_tokens());
-    let talking = |place: &usize| Talking {
-        id: talks.id(*place).to_owned(),
-        index: 0,
-        messages: talks.messages(*place).to_vec(),
-        most: usize::MAX,
-    };
-    let begun: Vec<Talking> = places.iter().map(talking).collect();
-    let (mut pace, mut tokens, mut about) = (Pace::new(), 0, About::default());
-    let asked = rounds.hold(context, begun, |context, place, spoken| {
-        let place = places[place];
-        match spoken {
-            Spoken::Full => talks.full(place, limit)?,
-            Spoken::Turn { answer, read, model, fingerprint } => {
-                about.note(model, fingerprint);
-                tokens += answer.tokens;
-                if talks.heard(place, &answer.text, read, answer.tokens)?.is_some() {
-                    return Ok(Some(talks.messages(place).to_vec()));
+    let (mut pace, mut tokens, mut latency) = (Pace::new(), 0, Latency::new());
+    rounds.announce(context, places.len());
+    for places in places.chunks(BATCH.max(ROUNDS * rounds.served.backend.concurrency())) {
+        let talking = |place: &usize| {
+            let (id, messages) = (talks.id(*place).to_owned(), talks.messages(*place).to_vec());
+            Talking { id, index: 0, messages, most: usize::MAX }
+        };
+        let begun: Vec<Talking> = places.iter().map(talking).collect();
+        let asked = rounds.hold(context, begun, &mut latency, |context, place, spoken| {
+            let place = places[place];
+            match spoken {
+                Spoken::Full => talks.full(place, limit)?,
+                Spoken::Turn { answer, read, model, fingerprint } => {
+                    talks.about.note(model, fingerprint);
+                    tokens += answer.tokens;
+                    if talks.heard(place, &answer.text, read, answer.tokens)?.is_some() {
+                        return Ok(Some(talks.messages(place).to_vec()));
+                    }
                 }
             }
+            tell(context, talks, tokens);
+            pace.keep(|| talks.save(context))?;
+            Ok(None)
+        });
+        if asked.is_err() {
+            // If that fails too, the first error is the one to know.
+            talks.save(context).ok();
         }
-        tell(context, talks, tokens);
-        pace.keep(|| talks.save(context))?;
-        Ok(None)
-    });
-    about.tell(context);
-    if asked.is_err() {
-        // What was paid for is kept for the next attempt. If that fails too, the first error is the one to know.
-        talks.save(context).ok();
+        asked?;
     }
-    asked
+    talks.about.tell(context);
+    latency.tell(context, tokens);
+    Ok(())
 }
 
 fn tell(context: &mut StageCtx, talks: &Talks<'_>, tokens: usize) {

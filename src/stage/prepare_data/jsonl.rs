@@ -69,6 +69,8 @@ fn sample(row: &Value, place: &str) -> Result<Sample, BadRow> {
         }
         (None, None) => return Err(BadRow::new(place, "needs `answer` or `gold` (an empty list: no call is right)")),
     };
+    // Tools that are left to be listed are those of servers.
+    let served = line.tools.is_empty() && !gold.is_empty();
     Ok(Sample {
         id: line.id,
         category: line.category,
@@ -76,7 +78,7 @@ fn sample(row: &Value, place: &str) -> Result<Sample, BadRow> {
         tools: line.tools,
         answer,
         gold,
-        environment: line.environment,
+        environment: line.environment.or_else(|| served.then(Environment::of_servers)),
         language: line.language,
         demonstrations: Vec::new(),
         round: 0,

@@ -10,7 +10,9 @@ use crate::{
     table::ScoreRow,
     tools::{
         bfcl::{
-            Category,
+            Category, Group,
+            multi_turn::entry::MultiTurnEntry,
+            questions::Files,
             scores::{EpisodeVerdict, ResultRow, layout, results},
         },
         python::PyValue,
@@ -28,9 +30,20 @@ pub(super) struct Answers {
 }
 
 /// Gathers the answers of all sources; an entry may be answered once.
-pub(super) fn gather(context: &StageCtx, parameters: &Parameters, wanted: &[Category]) -> Result<Answers, StageError> {
+pub(super) fn gather(
+    context: &StageCtx,
+    parameters: &Parameters,
+    wanted: &[Category],
+    files: &Files<'_>,
+) -> Result<Answers, StageError> {
     let mut rows = Vec::new();
     let mut model = (!parameters.model.is_empty()).then(|| parameters.model.clone());
+    if parameters.gold == Some(true) {
+        if parameters.python.is_none() {
+            return Err(StageError::parameter("gold", "the ground truth must be run to be judged: set `python`, too"));
+        }
+        rows = of_ground_truth(wanted, files)?;
+    }
     if has_folder(context)? {
         let (found, mut more) = of_folder(context, model.as_deref())?;
         model.get_or_insert(found);
@@ -51,6 +64,7 @@ pub(super) fn gather(context: &StageCtx, parameters: &Parameters, wanted: &[Cate
     for (label, path) in context.inputs("verdicts") {
         of_episodes(&label, &context.read_text(&path)?, &mut rows, &mut verdicts)?;
     }
+    let model = model.or_else(|| parameters.gold.filter(|gold| *gold).map(|_| "gold".to_owned()));
     let Some(model) = model else {
         return Err(StageError::parameter("model", "the answers do not say which model gave them: name it"));
     };
@@ -77,6 +91,24 @@ pub(super) fn gather(context: &StageCtx, parameters: &Parameters, wanted: &[Cate
         rows.sort_by(|one, two| layout::order(&one.id, &two.id).then_with(|| one.id.cmp(&two.id)));
     }
     Ok(answers)
+}
+
+/// Returns the ground truth of the multi-turn categories as a model would write it that copies it: a list of calls in each
+/// turn.
+fn of_ground_truth(wanted: &[Category], files: &Files<'_>) -> Result<Vec<ResultRow>, StageError> {
+    let mut rows = Vec::new();
+    let is_wanted =
+        |category: &Category| category.group() == Group::MultiTurn && (wanted.is_empty() || wanted.contains(category));
+    for category in Category::ALL.into_iter().filter(is_wanted).filter(|category| files.has(*category)) {
+        let doing = || format!("read the ground truth of `{category}`");
+        for question in files.questions(category).map_err(StageError::failed(doing()))? {
+            let entry = MultiTurnEntry::of(&question).map_err(StageError::failed(doing()))?;
+            let turns = entry.ground_truth.iter().map(|calls| vec![format!("[{}]", calls.join(", "))]);
+            let result = turns.collect();
+            rows.push(ResultRow { id: question.id, result, others: Map::new() });
+        }
+    }
+    Ok(rows)
 }
 
 fn has_folder(context: &StageCtx) -> Result<bool, StageError> {

@@ -5,14 +5,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use indexmap::IndexSet;
 use serde_json::{Map, Value};
 
-use super::{
-    Mode, Parameters,
-    answers::Answers,
-    executing::{self, FairVerdicts},
-    fair::FairScores,
-};
+use super::{Mode, Parameters, answers::Answers, executing::FairVerdicts, fair::FairScores};
 use crate::{
-    stage::{StageCtx, StageError, prepare_data},
+    stage::{StageCtx, StageError},
     table::ScoreRow,
     tools::{
         bfcl::{
@@ -55,25 +50,21 @@ impl Scored {
     }
 }
 
-/// Judges all answers.
+/// Judges all answers. `fair_verdicts` are those on episodes that were run here.
 pub(super) fn judge(
     context: &mut StageCtx,
     parameters: &Parameters,
-    answers: &mut Answers,
+    files: &Files<'_>,
+    answers: &Answers,
+    fair_verdicts: FairVerdicts,
 ) -> Result<Scored, StageError> {
-    let given = |text: &str| (!text.is_empty()).then(|| text.to_owned());
-    let (member, digest) = (given(&parameters.member), given(&parameters.digest));
-    let fetched = context.fetch("source", member.as_deref(), digest.as_deref())?;
-    let texts = prepare_data::texts(context, &fetched)?;
-    let files = Files::new(texts.iter().map(|(name, text)| (name.as_str(), text.as_str())));
     let fair = (parameters.mode == Mode::Fair).then(FairScores::default);
-    let mut scored = Scored { fair, ..Scored::default() };
-    scored.fair_verdicts = executing::execute(context, parameters, &fetched, &files, answers)?;
+    let mut scored = Scored { fair, fair_verdicts, ..Scored::default() };
     for (done, (category, rows)) in answers.rows.iter().enumerate() {
         let judged = match category.group() {
             Group::Agentic => None,
             Group::MultiTurn if rows.iter().any(|row| !answers.verdicts.contains_key(&row.id)) => None,
-            _ => Some(judge_category(&files, parameters, answers, *category, rows, &mut scored)?),
+            _ => Some(judge_category(files, parameters, answers, *category, rows, &mut scored)?),
         };
         match judged {
             Some(judged) => drop(scored.judged.insert(*category, judged)),
@@ -99,10 +90,7 @@ fn judge_category(
     let model = layout::model_folder(&answers.model);
     let mut judged = Vec::with_capacity(rows.len());
     for row in rows {
-        let question = questions.get(row.id.as_str()).ok_or_else(|| {
-            let what = format!("the benchmark's data has no such question of `{category}`");
-            StageError::data(format!("answer `{}`", row.id), what, "take the data that the answers are for")
-        })?;
+        let question = questions.get(row.id.as_str()).ok_or_else(|| no_question(category, &row.id))?;
         let asked = Asked { category, prompt: &question.row, possible_answer: question.answer.as_ref() };
         let one = match answers.verdicts.get(&row.id).filter(|_| category.group() == Group::MultiTurn) {
             Some(verdict) => {
@@ -153,6 +141,12 @@ fn judge_category(
         judged.push(one);
     }
     Ok(judged)
+}
+
+/// Says that an answer is to no question.
+pub(super) fn no_question(category: Category, id: &str) -> StageError {
+    let what = format!("the benchmark's data has no such question of `{category}`");
+    StageError::data(format!("answer `{id}`"), what, "take the data that the answers are for")
 }
 
 /// Returns the category's questions by id; all of them must be answered unless a part will do.

@@ -17,7 +17,7 @@ use crate::{
             answers::Answers,
             constrain::Constrain,
             latency::Latency,
-            memory,
+            memory::Sequences,
             pace::Pace,
             policy::{self, Policy, Served},
             prompts::{Question, Room, questions},
@@ -86,7 +86,7 @@ impl Order {
         let demonstrations: bool = context.param("demonstrations")?;
         let room = Room { context: policy.context(), long: context.param("long-prompts")? };
         let mut samples = context.input_samples("samples")?;
-        worlds.offer(&mut samples);
+        worlds.offer(&mut samples)?;
         let questions =
             questions(context, &samples, policy.tokenizer(), demonstrations, room, |_| sampling.max_tokens)?;
         let request = |question: &Question| PromptRequest {
@@ -172,7 +172,9 @@ impl Order {
         let requests: Vec<PromptRequest> = missing.iter().map(|request| self.requests[*request].clone()).collect();
         let failed = || StageError::failed(format!("sample {} (seed {})", self.unit, self.seed.0));
         let longest = requests.iter().map(|request| request.tokens.len()).max().unwrap_or(0);
-        let batch = memory::at_once(context, model, longest, self.limits.tokens, self.worlds.batch());
+        let total = requests.iter().map(|request| request.count).sum::<usize>().max(1);
+        let sequences = Sequences { prompt: longest, growth: self.limits.tokens, most: self.worlds.batch().min(total) };
+        let batch = sequences.at_once(context, model, self.place);
         let generation =
             Generation::on(self.place, model, &requests, &self.sampling, self.seed, batch).map_err(failed())?;
         let grammars: Vec<Option<String>> = missing.iter().map(|request| self.grammars[*request].clone()).collect();

@@ -2,32 +2,51 @@
 //! does not fit is refused with what would; of sampling as much is done at once as fits.
 
 use crate::{
-    lm::{Config, Dtype, LanguageModel, train::Footprint},
+    lm::{Config, Dtype, LanguageModel, Place, sample::PROMPT_ROWS, train::Footprint},
     stage::{StageCtx, StageError},
 };
 
-/// Rows of prompts that are read together, at least.
-const PROMPT_ROWS: usize = 2048;
+/// Sequences that are to be sampled: how long they are, and how many there are at most.
+#[derive(Clone, Copy, Debug)]
+pub(in crate::stage) struct Sequences {
+    /// Tokens of the longest prompt.
+    pub(in crate::stage) prompt: usize,
+    /// Tokens that may come to it.
+    pub(in crate::stage) growth: usize,
+    /// How many are wanted at once at most.
+    pub(in crate::stage) most: usize,
+}
 
-/// Returns how many sequences may be sampled at once, of `prompt` tokens each that grow by `growth` more: at least one, at
-/// most `most`.
-pub(in crate::stage) fn at_once(
-    context: &StageCtx,
-    model: &LanguageModel,
-    prompt: usize,
-    growth: usize,
-    most: usize,
-) -> usize {
-    let Some(allowed) = context.memory_gb() else { return most };
-    let Config { num_hidden_layers: layers, hidden_size: hidden, intermediate_size: inner, .. } = model.config;
-    let Config { num_key_value_heads: heads, head_dim, vocab_size, max_position_embeddings: limit, .. } = model.config;
-    // Keys and values grow by doubling, so that on average a third of their room is empty.
-    let positions = (prompt + growth).min(limit) * 3 / 2;
-    let sequence = 2 * layers * heads * head_dim * positions + vocab_size;
-    // The weights, and once more in panels; what a pass over the prompts needs.
-    let fixed = 2 * model.weights.count() + PROMPT_ROWS.max(prompt) * (10 * hidden + 3 * inner);
-    let floats = (allowed * 1e9 / 4.0) as usize;
-    (floats.saturating_sub(fixed) / sequence).clamp(1, most)
+impl Sequences {
+    /// Returns how many may be sampled at once in the stage's `memory-gb`, at least one, and says so where that is fewer than
+    /// wanted. Of a device's memory nothing is known here.
+    pub(in crate::stage) fn at_once(self, context: &mut StageCtx, model: &LanguageModel, place: Place) -> usize {
+        let Some(allowed) = context.memory_gb().filter(|_| place == Place::Cpu) else { return self.most };
+        let (fixed, one) = self.bytes(model);
+        let room = (allowed * 1e9 - fixed).max(0.0);
+        let count = ((room / one) as usize).clamp(1, self.most);
+        if count < self.most {
+            let wanted = ((fixed + one * self.most as f64) / 1e8).ceil() / 10.0;
+            context.log(format!(
+                "{count} sequences are sampled at once in `memory-gb = {allowed}`; {} need about {wanted:.1}",
+                self.most
+            ));
+        }
+        count
+    }
+
+    /// Returns about how many bytes sampling takes, and each sequence more.
+    fn bytes(self, model: &LanguageModel) -> (f64, f64) {
+        let Config { num_hidden_layers: layers, hidden_size: hidden, intermediate_size: inner, .. } = model.config;
+        let Config { num_key_value_heads: heads, head_dim, vocab_size, max_position_embeddings: limit, .. } =
+            model.config;
+        // Keys and values grow by doubling, so that on average a third of their room is empty.
+        let positions = (self.prompt + self.growth).min(limit) * 3 / 2;
+        // The weights, and once more in panels; what a pass over the prompts needs.
+        let fixed = 2 * model.weights.count() + PROMPT_ROWS.max(self.prompt) * (10 * hidden + 3 * inner);
+        let one = 2 * layers * heads * head_dim * positions + vocab_size;
+        (4.0 * fixed as f64, 4.0 * one as f64)
+    }
 }
 
 /// What a training needs.

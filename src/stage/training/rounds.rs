@@ -50,7 +50,14 @@ pub(in crate::stage) struct Rounds<'a> {
 }
 
 impl Rounds<'_> {
-    /// Holds the conversations to their ends. `next` hears of each turn and says the whole conversation as it goes on; `None`
+    /// Says what is about to be asked.
+    pub(in crate::stage) fn announce(&self, context: &mut StageCtx, conversations: usize) {
+        let backend = &self.served.backend;
+        let at_once = backend.concurrency().min(conversations);
+        context.log(format!("asking {} in {conversations} conversations, {at_once} at once", backend.endpoint()));
+    }
+
+    /// Holds conversations to their ends. `next` hears of each turn and says the whole conversation as it goes on; `None`
     /// where it is over, as it is after [`Spoken::Full`].
     ///
     /// # Errors
@@ -58,40 +65,31 @@ impl Rounds<'_> {
     pub(in crate::stage) fn hold(
         &self,
         context: &mut StageCtx,
-        talks: Vec<Talking>,
+        mut talks: Vec<Talking>,
+        latency: &mut Latency,
         mut next: impl FnMut(&mut StageCtx, usize, Spoken) -> Result<Option<Vec<Message>>, StageError>,
     ) -> Result<(), StageError> {
         let Self { served, sampling, .. } = self;
-        let at_once = served.backend.concurrency().min(talks.len());
-        context.log(format!(
-            "asking {} in {} conversations, {at_once} at once",
-            served.backend.endpoint(),
-            talks.len()
-        ));
-        let (mut names, mut live) = (Vec::with_capacity(talks.len()), Vec::with_capacity(talks.len()));
-        for (place, Talking { id, index, messages, most }) in talks.into_iter().enumerate() {
-            names.push((id, index, most.min(served.context_tokens())));
-            live.push((place, messages));
-        }
-        let (mut latency, mut tokens, mut round) = (Latency::new(), 0, 0_usize);
+        let mut live: Vec<usize> = (0..talks.len()).collect();
+        let mut round = 0_usize;
         while !live.is_empty() {
             let mut prompts = Vec::with_capacity(live.len());
-            for (place, messages) in live.drain(..) {
-                let failed = || StageError::failed(format!("render the conversation of `{}`", names[place].0));
-                let text = chat::prompt(&served.tokenizer, &messages).map_err(failed())?;
+            for place in live.drain(..) {
+                let Talking { id, messages, most, .. } = &talks[place];
+                let failed = || StageError::failed(format!("render the conversation of `{id}`"));
+                let text = chat::prompt(&served.tokenizer, messages).map_err(failed())?;
                 let tokens = served.tokenizer.encode(&text, false).map_err(failed())?;
-                if tokens.len() < names[place].2 {
-                    prompts.push((place, text, tokens));
-                } else {
-                    next(context, place, Spoken::Full)?;
+                match served.context_tokens().min(*most).checked_sub(tokens.len()) {
+                    None | Some(0) => drop(next(context, place, Spoken::Full)?),
+                    Some(room) => prompts.push((place, text, tokens, room)),
                 }
             }
-            let wanted: Vec<Wanted> = prompts
+            let names: Vec<(String, usize)> =
+                prompts.iter().map(|(place, ..)| (talks[*place].id.clone(), talks[*place].index)).collect();
+            let wanted: Vec<Wanted> = names
                 .iter()
-                .map(|(place, text, tokens)| {
-                    let (id, index, most) = &names[*place];
-                    Wanted { id, index: *index, text, tokens, room: most - tokens.len() }
-                })
+                .zip(&prompts)
+                .map(|((id, index), (_, text, tokens, room))| Wanted { id, index: *index, text, tokens, room: *room })
                 .collect();
             // Turns draw from streams of their own.
             let seed = if round == 0 { self.seed } else { self.seed.derive(&format!("turn {round}")) };
@@ -100,18 +98,19 @@ impl Rounds<'_> {
                     Heard::Note(note) => context.log(note),
                     Heard::Answer { wanted, answer, seconds, model, fingerprint } => {
                         latency.note(seconds);
-                        tokens += answer.tokens;
-                        let (place, _, read) = &prompts[wanted];
+                        let (place, _, read, _) = &prompts[wanted];
                         let spoken = Spoken::Turn { answer, read: read.len(), model, fingerprint };
-                        live.extend(next(context, *place, spoken)?.map(|messages| (*place, messages)));
+                        if let Some(messages) = next(context, *place, spoken)? {
+                            talks[*place].messages = messages;
+                            live.push(*place);
+                        }
                     }
                 }
                 Ok(())
             })?;
-            live.sort_by_key(|(place, _)| *place);
+            live.sort_unstable();
             round += 1;
         }
-        latency.tell(context, tokens);
         Ok(())
     }
 }

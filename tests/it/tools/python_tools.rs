@@ -91,7 +91,7 @@ fn any_class_is_served() {
     let listed = server.ask("tools/list", &json!({}));
     let tools = listed["result"]["tools"].as_array().unwrap();
     let names: Vec<_> = tools.iter().map(|tool| tool["name"].as_str().unwrap()).collect();
-    assert_eq!(names, ["world_run", "add", "forever", "forget", "shout"]);
+    assert_eq!(names, ["world_run", "add", "forever", "forget", "note", "shout"]);
     assert_eq!(
         tools[1],
         json!({
@@ -125,13 +125,21 @@ fn worlds_are_apart_and_tell_their_state() {
     let runs = json!([
         {"world": "a", "open": open(1), "steps": [["add(1)"], ["add(amount=2, note='x')", "forget([1])"]]},
         {"world": "b", "open": open(9), "observe": "digest"},
-        {"world": "a", "observe": "state", "close": true},
+        {"world": "a", "steps": [["note('mine')"]], "observe": "state", "close": true},
+        {"world": "b", "steps": [["note('own')"]]},
+        {"world": "c", "open": open(0), "steps": [["note('new')"]]},
     ]);
     let answer = server.ask("tools/call", &json!({"name": "world_run", "arguments": {"runs": runs}}));
     let told = &answer["result"]["structuredContent"]["runs"];
     assert_eq!(told[0]["results"], json!([["{\"total\": 2}"], ["{\"total\": 4}", "None"]]));
     assert_eq!(told[1]["digest"].as_str().unwrap().len(), 64);
-    assert_eq!(told[2]["state"], json!({"Counter": {"total": 4, "seen": [{"__tuple__": [2, "x"]}]}}));
+    assert_eq!(
+        told[2]["state"],
+        json!({"Counter": {"total": 4, "seen": [{"__tuple__": [2, "x"]}], "notes": ["common", "mine"]}})
+    );
+    // What the class's module holds is nobody's.
+    assert_eq!(told[3]["results"], json!([["['common', 'own']"]]));
+    assert_eq!(told[4]["results"], json!([["['common', 'new']"]]));
     let closed = json!({"name": "world_run", "arguments": {"runs": [{"world": "a"}]}});
     assert_eq!(server.ask("tools/call", &closed)["error"]["message"], "no world `a` is open");
 }

@@ -2,13 +2,17 @@
 
 use super::{Done, Order};
 use crate::{
-    lm::sample::{Finish, PromptRequest},
+    lm::{
+        Tokenizer,
+        sample::{Finish, PromptRequest},
+    },
     stage::{
         StageCtx, StageError,
         backend::Answer,
         training::{
             answers::Answers,
             chat,
+            latency::Latency,
             pace::Pace,
             policy::Served,
             prompts::Prompter,
@@ -20,7 +24,7 @@ use crate::{
 };
 
 impl Order {
-    /// Holds the conversations that are missing to their ends.
+    /// Holds the conversations that are missing to their ends, so many at once as there may be worlds.
     ///
     /// # Errors
     /// Those of [`Rounds::hold`] and of the worlds.
@@ -32,54 +36,54 @@ impl Order {
         mut done: Done,
         mut sink: impl FnMut(&mut StageCtx, usize, &[Answer]),
     ) -> Result<(), StageError> {
-        let (missing, prompter) = (answers.missing(), Prompter::read(context)?);
-        let talking = |&(request, index): &(usize, usize)| -> Result<Talking, StageError> {
-            let PromptRequest { id, tokens, .. } = &self.requests[request];
-            let messages = prompter.messages(self.sample_of(request), self.demonstrations)?;
-            Ok(Talking { id: id.clone(), index, messages, most: tokens.len() + self.limits.tokens })
-        };
-        let talks: Vec<Talking> = missing.iter().map(talking).collect::<Result<_, _>>()?;
-        let mut spoken: Vec<Conversation> = talks.iter().map(|talk| Conversation::new(talk.messages.clone())).collect();
+        let (missing, prompter, before) = (answers.missing(), Prompter::read(context)?, done.tokens);
         let samples = (0..self.requests.len()).map(|request| self.sample_of(request)).collect();
         let mut turns = Turns::new(&served.tokenizer, &self.worlds, samples, self.limits.turns);
-        let mut pace = Pace::new();
         let rounds = Rounds { served, sampling: &self.sampling, seed: self.seed };
-        let held = rounds.hold(context, talks, |context, place, said| {
-            let ((request, index), conversation) = (missing[place], &mut spoken[place]);
-            let follows = match said {
-                Spoken::Full => None,
-                Spoken::Turn { answer, model, fingerprint, .. } => {
+        rounds.announce(context, missing.len());
+        let (mut pace, mut latency) = (Pace::new(), Latency::new());
+        for missing in missing.chunks(self.worlds.batch()) {
+            let talks: Vec<Talking> =
+                missing.iter().map(|place| self.talking(&prompter, *place)).collect::<Result<_, _>>()?;
+            let mut spoken: Vec<Conversation> =
+                talks.iter().map(|talk| Conversation::new(talk.messages.clone())).collect();
+            let held = rounds.hold(context, talks, &mut latency, |context, place, said| {
+                let ((request, index), conversation) = (missing[place], &mut spoken[place]);
+                if let Spoken::Turn { answer, model, fingerprint, .. } = said {
                     answers.about.note(model, fingerprint);
-                    let messages = turns.heard((request, index), &answer.text, answer.finish);
-                    let following =
-                        messages.as_deref().map(|messages| chat::following(&served.tokenizer, messages, true));
-                    let following = following.transpose().map_err(StageError::failed("render results of tools"))?;
                     conversation.takes(&answer);
-                    messages.zip(following)
+                    let heard = turns.heard((request, index), &answer.text, answer.finish);
+                    if let Some(messages) = heard
+                        && conversation.reads(messages, &served.tokenizer)? < self.limits.tokens
+                    {
+                        return Ok(Some(conversation.messages.clone()));
+                    }
                 }
-            };
-            if let Some((messages, tokens)) = follows {
-                let text = served.tokenizer.decode(&tokens).map_err(StageError::failed("decode results of tools"))?;
-                if conversation.reads(messages, &text, tokens.len()) < self.limits.tokens {
-                    return Ok(Some(conversation.messages.clone()));
+                let talk = turns.end(request, index, conversation.turns.clone())?;
+                let answer = Answer { talk, ..conversation.answer() };
+                done = Done { answers: done.answers + 1, tokens: done.tokens + answer.tokens };
+                if let Some(group) = answers.fill(request, index, answer) {
+                    sink(context, request, &group);
                 }
+                pace.keep(|| answers.save(context))?;
+                self.tell(context, done);
+                Ok(None)
+            });
+            if held.is_err() {
+                // What was paid for is kept for the next attempt. If that fails too, the first error is the one to know.
+                answers.save(context).ok();
             }
-            let talk = turns.end(request, index, conversation.turns.clone())?;
-            let answer = Answer { talk, ..conversation.answer() };
-            done = Done { answers: done.answers + 1, tokens: done.tokens + answer.tokens };
-            if let Some(group) = answers.fill(request, index, answer) {
-                sink(context, request, &group);
-            }
-            pace.keep(|| answers.save(context))?;
-            self.tell(context, done);
-            Ok(None)
-        });
-        if held.is_err() {
-            answers.save(context).ok();
+            held?;
         }
-        held?;
+        latency.tell(context, done.tokens - before);
         answers.about.tell(context);
         Ok(())
+    }
+
+    fn talking(&self, prompter: &Prompter, (request, index): (usize, usize)) -> Result<Talking, StageError> {
+        let PromptRequest { id, tokens, .. } = &self.requests[request];
+        let messages = prompter.messages(self.sample_of(request), self.demonstrations)?;
+        Ok(Talking { id: id.clone(), index, messages, most: tokens.len() + self.limits.tokens })
     }
 }
 
@@ -109,12 +113,14 @@ impl Conversation {
     }
 
     /// Takes what the model reads next; returns the tokens so far. Where the conversation ends here, it ends at its length.
-    fn reads(&mut self, messages: Vec<Message>, text: &str, tokens: usize) -> usize {
+    fn reads(&mut self, messages: Vec<Message>, tokenizer: &Tokenizer) -> Result<usize, StageError> {
+        let failed = || StageError::failed("write the results of tools as the chat template does");
+        let tokens = chat::following(tokenizer, &messages, true).map_err(failed())?;
+        self.text.push_str(&tokenizer.decode(&tokens).map_err(failed())?);
+        self.tokens += tokens.len();
         self.messages.extend(messages);
-        self.text.push_str(text);
-        self.tokens += tokens;
         self.finish = Finish::Length;
-        self.tokens
+        Ok(self.tokens)
     }
 
     fn answer(&self) -> Answer {

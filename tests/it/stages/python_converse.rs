@@ -4,15 +4,15 @@
 use std::{collections::BTreeMap, fs};
 
 use camino::{Utf8Path, Utf8PathBuf};
-use serde_json::Value;
+use serde_json::{Value, json};
 use toolexpander::{
     base::ArtifactType,
-    table::{ReportRow, ScoreRow},
+    table::{ReportRow, SampleRow, ScoreRow},
 };
 
 use super::{
     backend_server::{Reply, Request, Server},
-    harness::{Outcome, StageRun},
+    harness::{Outcome, StageRun, sample},
     model_support::init,
 };
 
@@ -88,6 +88,7 @@ fn gold() -> impl Fn(&Request) -> Reply + Send + Sync {
 }
 
 #[test]
+#[ignore = "needs python3"]
 fn a_model_that_knows_everything_is_right() {
     let (server, model) = (Server::start(gold()), model(100_000));
     let run = asking(&server, model.path("model")).param("categories", vec!["multi_turn_base"]);
@@ -125,6 +126,7 @@ fn a_model_that_knows_everything_is_right() {
 }
 
 #[test]
+#[ignore = "needs python3"]
 fn withheld_functions_are_shown_in_their_turn() {
     let (server, model) = (Server::start(|_| Reply::completion("Hm.")), model(100_000));
     let run = asking(&server, model.path("model")).param("categories", vec!["multi_turn_miss_func"]).param("limit", 1);
@@ -140,10 +142,11 @@ fn withheld_functions_are_shown_in_their_turn() {
     let shows: Vec<bool> = prompts.iter().map(|prompt| prompt.contains(&shown)).collect();
     assert_eq!(shows, (0..prompts.len()).map(|place| place >= turn).collect::<Vec<_>>(), "turn {turn}");
     let (_, row) = answers(&outcome).pop_first().unwrap();
-    assert_eq!(row["result"], serde_json::json!(vec![["Hm."]; prompts.len()]));
+    assert_eq!(row["result"], json!(vec![["Hm."]; prompts.len()]));
 }
 
 #[test]
+#[ignore = "needs python3"]
 fn a_killed_attempt_goes_on_with_the_conversations_that_have_not_ended() {
     let (server, model) = (Server::start(gold()), model(100_000));
     let run =
@@ -163,6 +166,7 @@ fn a_killed_attempt_goes_on_with_the_conversations_that_have_not_ended() {
 
 /// A random model says nothing that can be run: its conversations are those of the benchmark's user alone.
 #[test]
+#[ignore = "needs python3"]
 fn conversations_with_a_model_in_this_process_are_the_same_bits_whatever_shares_them() {
     let model = model(100_000);
     let categories = vec!["multi_turn_base", "multi_turn_miss_func"];
@@ -207,5 +211,141 @@ fn conversations_with_a_model_in_this_process_are_the_same_bits_whatever_shares_
 fn other_categories_are_refused() {
     let model = model(128);
     let run = |name: &str| converse(model.path("model")).param("categories", vec![name]).fails();
-    insta::assert_snapshot!(run("simple_java"), @"parameter `categories`: `simple_java` is no category of several turns; expected some of: multi_turn_base, multi_turn_miss_func, multi_turn_miss_param, multi_turn_long_context");
+    insta::assert_snapshot!(run("simple_java"), @"parameter `categories`: `simple_java` is no category of several turns of BFCL; expected some of: multi_turn_base, multi_turn_miss_func, multi_turn_miss_param, multi_turn_long_context");
+}
+
+/// The code of a class in place of the benchmark's `TradingBot`: it takes notes, and can end its process.
+const NOTES: &str = r#"
+import os
+
+class TradingBot:
+    def __init__(self):
+        self.notes = []
+
+    def note(self, text="a"):
+        self.notes.append(text)
+        return self.notes
+
+    def die(self):
+        os._exit(3)
+"#;
+
+/// A source with the class of [`NOTES`] and a conversation of two turns for each of `asked`.
+fn notes(asked: &[&str]) -> (tempfile::TempDir, Utf8PathBuf) {
+    let folder = tempfile::tempdir().unwrap();
+    let root = Utf8PathBuf::from_path_buf(folder.path().to_owned()).unwrap();
+    let write = |file: &str, text: &str| {
+        let path = root.join(file);
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        fs::write(path, text).unwrap();
+    };
+    let said = |text: &str| json!([{ "role": "user", "content": text }]);
+    let (mut questions, mut truths) = (String::new(), String::new());
+    for (place, text) in asked.iter().enumerate() {
+        let id = format!("multi_turn_base_{place}");
+        let turns = json!([said(text), said("Go on.")]);
+        let question = json!({ "id": id, "question": turns, "initial_config": {}, "involved_classes": ["TradingBot"] });
+        questions.push_str(&format!("{question}\n"));
+        let truth = json!({ "id": id, "ground_truth": [["note(text='a')"], ["note(text='b')"]] });
+        truths.push_str(&format!("{truth}\n"));
+    }
+    write("BFCL_v4_multi_turn_base.json", &questions);
+    write("possible_answer/BFCL_v4_multi_turn_base.json", &truths);
+    let parameters = json!({ "type": "dict", "properties": { "text": { "type": "string" } }, "required": ["text"] });
+    let document = json!({ "name": "note", "description": "Notes.", "parameters": parameters });
+    write("multi_turn_func_doc/trading_bot.json", &format!("{document}\n"));
+    write("eval_checker/multi_turn_eval/func_source_code/trading_bot.py", NOTES);
+    (folder, root)
+}
+
+/// A call that ends the process ends its conversation; the worlds of others are made again as they were.
+#[test]
+#[ignore = "needs python3"]
+fn a_call_that_loses_the_worlds_ends_its_own_conversation_only() {
+    let (_folder, source) = notes(&["Take notes.", "Die.", "Take notes."]);
+    let server = Server::start(|request| {
+        let prompt = request.body["prompt"].as_str().unwrap();
+        if prompt.contains("Die.") {
+            // Others have worlds by then.
+            return Reply::completion(if prompt.contains("Go on.") { "[note(text='x'), die()]" } else { "Hm." });
+        }
+        let results = prompt.matches("<|im_start|>tool").count();
+        let turns = prompt.matches("<|im_start|>user").count();
+        Reply::completion(["[note(text='a')]", "Done.", "[note(text='b')]", "Done."][results + turns - 1])
+    });
+    let model = model(20_000);
+    let outcome = asking(&server, model.path("model")).path("source", &source).run_as_process().unwrap();
+    let found = answers(&outcome);
+    let ended = "Error during inference: a call ended the process that holds the worlds";
+    assert_eq!(found["multi_turn_base_1"]["result"], ended);
+    for id in ["multi_turn_base_0", "multi_turn_base_2"] {
+        let log = &found[id]["inference_log"];
+        assert_eq!(log[1]["step_0"][2]["content"], "['a', 'b']", "{log:#?}");
+    }
+    // Judged, such a call makes its own answer wrong and no other.
+    let mut text = String::new();
+    for (id, row) in &found {
+        let deadly = json!({ "id": id, "result": [["[die()]"], ["Hm."]] });
+        text.push_str(&format!("{}\n", if id.ends_with('1') { &deadly } else { row }));
+    }
+    let scored = StageRun::new("score-bfcl").path("source", &source).param("partial", true).param("python", "python3");
+    let scored = scored.input("answers", "a", ArtifactType::File, text.as_bytes()).param("model", "m");
+    let scores = scored.run_as_process().unwrap().table::<ScoreRow>("scores");
+    let errors: Vec<&str> = scores.iter().map(|row| row.error.as_str()).collect();
+    assert_eq!(errors, ["", "multi_turn:world_lost", ""]);
+}
+
+/// The classes are the source's, whatever package of the benchmark is installed.
+#[test]
+#[ignore = "needs python3"]
+fn an_installed_package_gives_way_to_the_source() {
+    let (_folder, source) = notes(&["Take notes."]);
+    let installed = tempfile::tempdir().unwrap();
+    let venv = Utf8Path::from_path(installed.path()).unwrap();
+    let made = std::process::Command::new("python3").args(["-m", "venv", "--without-pip", venv.as_str()]).status();
+    assert!(made.unwrap().success());
+    let library = venv.join("lib").read_dir_utf8().unwrap().next().unwrap().unwrap().into_path();
+    let package = library.join("site-packages/bfcl_eval");
+    fs::create_dir_all(&package).unwrap();
+    fs::write(package.join("__init__.py"), "raise ImportError('the installed one')").unwrap();
+    let server = Server::start(|request| {
+        let prompt = request.body["prompt"].as_str().unwrap();
+        Reply::completion(if prompt.contains("<|im_start|>tool") { "Done." } else { "[note(text='a')]" })
+    });
+    let model = model(20_000);
+    let run = asking(&server, model.path("model")).path("source", &source);
+    let outcome = run.param("python", venv.join("bin/python3").as_str()).run_as_process().unwrap();
+    let log = &answers(&outcome)["multi_turn_base_0"]["inference_log"];
+    assert_eq!(log[0]["step_0"][2]["content"], "['a']");
+    assert!(outcome.log().contains("1 classes of the benchmark run under CPython 3."), "{}", outcome.log());
+}
+
+/// A model that was taught one call reads what it returns, and says it again until it may not.
+#[test]
+#[ignore = "needs python3"]
+fn a_model_in_this_process_reads_what_its_calls_return() {
+    let (_folder, source) = notes(&["Take notes."]);
+    // It is taught with the very prompt that it will be shown.
+    let server = Server::start(|_| Reply::completion("Hm."));
+    let random = init().param("context", 4_000).param("hidden", 32).run().unwrap();
+    asking(&server, random.path("model")).path("source", &source).run_as_process().unwrap();
+    let shown = server.requests()[0].body["prompt"].as_str().unwrap().to_owned();
+    let system = shown.split_once("<|im_start|>system\n").unwrap().1.split_once("<|im_end|>").unwrap().0;
+    let messages = json!([{ "role": "system", "content": system }, { "role": "user", "content": "Take notes." }]);
+    let gold = json!([{ "name": "note", "arguments": {} }]);
+    let rows = [SampleRow { messages: messages.to_string(), gold: gold.to_string(), ..sample("q", "", "note") }];
+    let template = concat!(env!("CARGO_MANIFEST_DIR"), "/stages/shared/messages.j2");
+    let taught = StageRun::new("sft").path("template", template).table("samples", "data", &rows);
+    let taught = taught.input_at("model", "model", ArtifactType::Model, random.path("model"));
+    let taught = taught.param("steps", 150).param("lr", 1e-2).run().unwrap();
+    let run = |style: &str| {
+        let run = converse(taught.path("model")).path("source", &source).param("max-tokens", 40).param("max-steps", 1);
+        answers(&run.param("results", style).run_as_process().unwrap())["multi_turn_base_0"].clone()
+    };
+    let row = run("tool");
+    let log = &row["inference_log"][0]["step_0"];
+    assert_eq!((&log[0]["content"], &log[2]["content"]), (&"[note()]".into(), &"['a']".into()), "{row:#}");
+    let [first, second] = [0, 1].map(|step| row["input_token_count"][0][step].as_u64().unwrap_or_default());
+    assert!(second > first, "the result is read: {row:#}");
+    assert_ne!(row["input_token_count"], run("repr")["input_token_count"]);
 }
