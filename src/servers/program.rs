@@ -134,7 +134,9 @@ impl Places {
         };
         let script = script.ok_or_else(|| format!("the npm package `{name}` has no program"))?;
         let node = self.on_path("node").ok_or("there is no program `node` on the PATH")?;
-        let script: Utf8PathBuf = folder.join(script).components().collect();
+        // Its real place: a sandbox shows that, and not the links that lead there.
+        let script = folder.join(script);
+        let script = script.canonicalize_utf8().map_err(|error| format!("the program `{script}`: {error}"))?;
         Ok(self.program(node, std::iter::once(script.to_string()).chain(rest.iter().cloned()).collect()))
     }
 
@@ -176,4 +178,53 @@ fn package(file: &Utf8Path) -> Option<Utf8PathBuf> {
     let real = file.canonicalize_utf8().unwrap_or_else(|_| file.to_owned());
     let outermost = real.ancestors().filter(|folder| folder.file_name() == Some("node_modules")).last();
     outermost.map(Utf8Path::to_owned)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::symlink;
+
+    use fs_err as fs;
+
+    use super::*;
+
+    /// A folder with a Node.js of a kind, a package in `real/node_modules`, and a project that links to these.
+    fn linked() -> (tempfile::TempDir, Utf8PathBuf) {
+        let folder = tempfile::tempdir().unwrap();
+        let root = Utf8Path::from_path(folder.path()).unwrap().canonicalize_utf8().unwrap();
+        let package = root.join("real/node_modules/@scope/server");
+        for folder in [&root.join("bin"), &root.join("project"), &package] {
+            fs::create_dir_all(folder).unwrap();
+        }
+        fs::write(root.join("bin/node"), "").unwrap();
+        fs::write(package.join("package.json"), r#"{"bin": {"server": "./run.js"}}"#).unwrap();
+        fs::write(package.join("run.js"), "").unwrap();
+        symlink(root.join("real/node_modules"), root.join("project/node_modules")).unwrap();
+        (folder, root)
+    }
+
+    #[test]
+    fn packages_behind_links_are_run_where_they_really_are() {
+        let (_folder, root) = linked();
+        let places = Places { path: vec![root.join("bin")], project: root.join("project"), home: None };
+        let command = ["npx", "-y", "@scope/server@1.2", "{workdir}"].map(str::to_owned);
+        let found = places.find(&command).unwrap();
+        let script = root.join("real/node_modules/@scope/server/run.js");
+        assert_eq!(found.program, root.join("bin/node"));
+        assert_eq!(found.arguments, [script.as_str(), "{workdir}"]);
+        assert!(found.readable.contains(&root.join("real/node_modules")), "{:?}", found.readable);
+    }
+
+    #[test]
+    fn what_is_not_installed_is_said_with_what_installs_it() {
+        let (_folder, root) = linked();
+        let places = Places { path: Vec::new(), project: root.join("project"), home: None };
+        let error = |command: &[&str]| {
+            let command: Vec<String> = command.iter().map(|word| (*word).to_owned()).collect();
+            places.find(&command).unwrap_err().replace(root.as_str(), "ROOT")
+        };
+        insta::assert_snapshot!(error(&["npx", "other"]), @"the npm package `other` is not installed, and a sandboxed server cannot fetch it: run `npm install other` in ROOT/project");
+        insta::assert_snapshot!(error(&["npx", "@scope/server"]), @"there is no program `node` on the PATH");
+        assert!(error(&["uvx", "server"]).contains(".venv/bin/pip install server"));
+    }
 }

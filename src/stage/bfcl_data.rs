@@ -1,9 +1,32 @@
-//! The benchmark BFCL as a stage's source has it, and the names of its categories.
+//! What the kinds that know BFCL have in common: the benchmark as a stage's source has it, the names of its categories, what
+//! becomes of thoughts.
+
+use serde::Deserialize;
 
 use crate::{
     stage::{Fetched, StageCtx, StageError, prepare_data},
-    tools::bfcl::{Category, questions::Files},
+    tools::bfcl::{Category, questions::Files, scores::results},
 };
+
+/// What becomes of thoughts in answers: the parameter `reasoning`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub(in crate::stage) enum Reasoning {
+    /// They are part of the answer.
+    Keep,
+    /// They are kept beside it.
+    Split,
+}
+
+impl Reasoning {
+    /// Returns the answer and the thought of what a model said.
+    pub(in crate::stage) fn split(self, text: &str) -> (&str, Option<&str>) {
+        match self {
+            Self::Keep => (text, None),
+            Self::Split => results::split_thought(text),
+        }
+    }
+}
 
 /// The benchmark.
 pub(in crate::stage) struct Benchmark {

@@ -49,13 +49,6 @@ enum Results {
 
 #[derive(Deserialize)]
 #[serde(rename_all = "kebab-case")]
-enum Reasoning {
-    Keep,
-    Split,
-}
-
-#[derive(Deserialize)]
-#[serde(rename_all = "kebab-case")]
 enum LongPrompts {
     Error,
     Wrong,
@@ -98,7 +91,7 @@ fn manner(context: &StageCtx) -> Result<Manner, StageError> {
             Results::Repr => ResultStyle::Repr,
         },
         max_steps: context.param("max-steps")?,
-        split: matches!(context.param("reasoning")?, Reasoning::Split),
+        reasoning: context.param("reasoning")?,
         model: context.param("model")?,
     })
 }

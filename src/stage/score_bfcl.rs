@@ -16,7 +16,7 @@ use self::judging::Scored;
 use crate::{
     stage::{
         StageCtx, StageError,
-        bfcl_data::{Benchmark, categories},
+        bfcl_data::{Benchmark, Reasoning, categories},
     },
     table::{ReportRow, ScoreRow},
     tools::bfcl::{
@@ -69,14 +69,6 @@ struct PriceTable {
 enum Mode {
     Official,
     Fair,
-}
-
-/// What becomes of thoughts in answers.
-#[derive(Clone, Copy, PartialEq, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-enum Reasoning {
-    Keep,
-    Split,
 }
 
 pub(super) fn run(context: &mut StageCtx) -> Result<(), StageError> {

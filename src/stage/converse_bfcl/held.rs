@@ -6,6 +6,7 @@ use crate::{
     servers::worlds::{PythonWorlds, WorldsError},
     stage::{
         StageCtx, StageError,
+        bfcl_data::Reasoning,
         training::{
             answers::About,
             chat,
@@ -33,8 +34,7 @@ pub(super) struct Manner {
     pub(super) mode: Mode,
     pub(super) results: ResultStyle,
     pub(super) max_steps: usize,
-    /// Whether thoughts are taken out of what the model said.
-    pub(super) split: bool,
+    pub(super) reasoning: Reasoning,
     /// The model's name, which the worlds' instances bear.
     pub(super) model: String,
 }
@@ -68,7 +68,7 @@ pub(super) struct Talks<'e> {
     pub(super) about: About,
     held: Vec<Held<'e>>,
     worlds: PythonWorlds,
-    split: bool,
+    reasoning: Reasoning,
     ends: Ends,
 }
 
@@ -89,7 +89,7 @@ impl<'e> Talks<'e> {
             }
         };
         let held = entries.iter().map(begin).collect();
-        Self { about: About::default(), held, worlds, split: manner.split, ends: Ends::default() }
+        Self { about: About::default(), held, worlds, reasoning: manner.reasoning, ends: Ends::default() }
     }
 
     /// Takes over the answers that a killed attempt left; returns how many.
@@ -169,7 +169,7 @@ impl<'e> Talks<'e> {
         said: usize,
     ) -> Result<Option<usize>, StageError> {
         let held = &mut self.held[place];
-        let (answer, thought) = if self.split { results::split_thought(text) } else { (text, None) };
+        let (answer, thought) = self.reasoning.split(text);
         let turn = held.conversation.turn();
         for (counts, count) in held.tokens.iter_mut().zip([read, said]) {
             of_turn(counts, turn).push(count);

@@ -4,9 +4,9 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::{Map, Value};
 
-use super::{Parameters, Reasoning};
+use super::Parameters;
 use crate::{
-    stage::{Source, StageCtx, StageError},
+    stage::{Source, StageCtx, StageError, bfcl_data::Reasoning},
     table::ScoreRow,
     tools::{
         bfcl::{
@@ -170,10 +170,7 @@ fn of_folder(context: &StageCtx, model: Option<&str>) -> Result<(String, Vec<Res
 }
 
 fn of_score(row: ScoreRow, reasoning: Reasoning) -> ResultRow {
-    let (answer, thought) = match reasoning {
-        Reasoning::Keep => (row.completion.as_str(), None),
-        Reasoning::Split => results::split_thought(&row.completion),
-    };
+    let (answer, thought) = reasoning.split(&row.completion);
     let mut others = Map::new();
     if let Some(thought) = thought.filter(|thought| !thought.is_empty()) {
         others.insert("reasoning_content".to_owned(), thought.into());
