@@ -120,6 +120,7 @@ impl<'a> Files<'a> {
             Vec::new().into_iter()
         };
         let mut questions = Vec::with_capacity(rows.len());
+        let mut documents = BTreeMap::new();
         for (index, row) in rows.into_iter().enumerate() {
             let wrong = |reason: &str| QuestionError::Row {
                 place: format!("{name}, row {}", index + 1),
@@ -131,7 +132,7 @@ impl<'a> Files<'a> {
             // Questions and answers are aligned by row; some answers have ids of another form.
             let answer = answers.next().and_then(|mut answer| answer.get_mut("ground_truth").map(Value::take));
             let (row, functions) = if category.group() == Group::MultiTurn {
-                self.with_documents(row)?
+                self.with_documents(row, &mut documents)?
             } else {
                 let functions = row.get("function").and_then(Value::as_array).cloned();
                 let functions = functions.ok_or_else(|| wrong("it has no list `function`"))?;
@@ -142,8 +143,13 @@ impl<'a> Files<'a> {
         Ok(questions)
     }
 
-    /// Returns a multi-turn row with the documents of withheld functions, and the other documents.
-    fn with_documents(&self, mut row: Value) -> Result<(Value, Vec<Value>), QuestionError> {
+    /// Returns a multi-turn row with the documents of withheld functions, and the other documents. `read`: the files of
+    /// documents that were read before.
+    fn with_documents(
+        &self,
+        mut row: Value,
+        read: &mut BTreeMap<&'static str, Vec<Value>>,
+    ) -> Result<(Value, Vec<Value>), QuestionError> {
         let mut functions = Vec::new();
         for class in row.get("involved_classes").and_then(Value::as_array).into_iter().flatten() {
             let known = CLASSES.iter().find(|(name, _)| class.as_str() == Some(name));
@@ -151,7 +157,11 @@ impl<'a> Files<'a> {
                 place: row.get("id").map(Value::to_string).unwrap_or_default(),
                 reason: format!("the class {class} has no documents"),
             })?;
-            functions.extend(self.rows(file)?);
+            let documents = match read.entry(file) {
+                Entry::Occupied(known) => known.into_mut(),
+                Entry::Vacant(place) => place.insert(self.rows(file)?),
+            };
+            functions.extend(documents.iter().cloned());
         }
         for names in row.get_mut("missed_function").and_then(Value::as_object_mut).into_iter().flatten() {
             let mut withheld = Vec::new();
