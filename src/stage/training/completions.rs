@@ -1,9 +1,11 @@
 //! Completions of many prompts, told as they come and kept for an attempt that has to go on.
 
+mod arrivals;
 mod talking;
 
 use serde_json::Value;
 
+use self::arrivals::Arrivals;
 use crate::{
     base::Seed,
     lm::{
@@ -142,10 +144,14 @@ impl Order {
         }
         match &self.policy {
             Policy::Model(model) => self.sample(context, model, &mut answers, done, sink),
-            Policy::Server(served) if Turns::are_wanted(&self.worlds, self.limits.turns) => {
-                self.talk(context, served, &mut answers, done, sink)
+            Policy::Server(served) => {
+                let arrivals = Arrivals::new(self, &mut answers, done, sink);
+                if Turns::are_wanted(&self.worlds, self.limits.turns) {
+                    self.talk(context, served, arrivals)
+                } else {
+                    self.ask(context, served, arrivals)
+                }
             }
-            Policy::Server(served) => self.ask(context, served, &mut answers, done, sink),
         }
     }
 
@@ -215,11 +221,9 @@ impl Order {
         &self,
         context: &mut StageCtx,
         served: &Served,
-        answers: &mut Answers,
-        mut done: Done,
-        mut sink: impl FnMut(&mut StageCtx, usize, &[Answer]),
+        mut arrivals: Arrivals<'_, impl FnMut(&mut StageCtx, usize, &[Answer])>,
     ) -> Result<(), StageError> {
-        let missing = answers.missing();
+        let missing = arrivals.answers.missing();
         let wanted: Vec<Wanted> = missing
             .iter()
             .map(|&(request, index)| {
@@ -235,7 +239,7 @@ impl Order {
             wanted.len(),
             self.unit
         ));
-        let (mut pace, mut latency, before) = (Pace::new(), Latency::new(), done.tokens);
+        let mut latency = Latency::new();
         let asked = ask(&served.backend, &self.sampling, self.seed, &served.tokenizer, &wanted, |heard| {
             let (place, answer) = match heard {
                 Heard::Note(note) => {
@@ -244,26 +248,12 @@ impl Order {
                 }
                 Heard::Answer { wanted, answer, seconds, model, fingerprint } => {
                     latency.note(seconds);
-                    answers.about.note(model, fingerprint);
+                    arrivals.answers.about.note(model, fingerprint);
                     (wanted, answer)
                 }
             };
-            let (request, index) = missing[place];
-            done = Done { answers: done.answers + 1, tokens: done.tokens + answer.tokens };
-            if let Some(group) = answers.fill(request, index, answer) {
-                sink(context, request, &group);
-            }
-            pace.keep(|| answers.save(context))?;
-            self.tell(context, done);
-            Ok(())
+            arrivals.take(context, missing[place], answer)
         });
-        if asked.is_err() {
-            // What was paid for is kept for the next attempt. If that fails too, the first error is the one to know.
-            answers.save(context).ok();
-        }
-        asked?;
-        latency.tell(context, done.tokens - before);
-        answers.about.tell(context);
-        Ok(())
+        arrivals.end(context, asked, &latency)
     }
 }

@@ -1,6 +1,6 @@
 //! Completions that are conversations with tools, from a server: it is sent what its calls returned, and goes on.
 
-use super::{Done, Order};
+use super::{Order, arrivals::Arrivals};
 use crate::{
     lm::{
         Tokenizer,
@@ -10,10 +10,8 @@ use crate::{
         StageCtx, StageError,
         backend::Answer,
         training::{
-            answers::Answers,
             chat,
             latency::Latency,
-            pace::Pace,
             policy::Served,
             prompts::Prompter,
             rounds::{Rounds, Spoken, Talking},
@@ -32,25 +30,23 @@ impl Order {
         &self,
         context: &mut StageCtx,
         served: &Served,
-        answers: &mut Answers,
-        mut done: Done,
-        mut sink: impl FnMut(&mut StageCtx, usize, &[Answer]),
+        mut arrivals: Arrivals<'_, impl FnMut(&mut StageCtx, usize, &[Answer])>,
     ) -> Result<(), StageError> {
-        let (missing, prompter, before) = (answers.missing(), Prompter::read(context)?, done.tokens);
+        let (missing, prompter) = (arrivals.answers.missing(), Prompter::read(context)?);
         let samples = (0..self.requests.len()).map(|request| self.sample_of(request)).collect();
         let mut turns = Turns::new(&served.tokenizer, &self.worlds, samples, self.limits.turns);
         let rounds = Rounds { served, sampling: &self.sampling, seed: self.seed };
         rounds.announce(context, missing.len());
-        let (mut pace, mut latency) = (Pace::new(), Latency::new());
-        for missing in missing.chunks(self.worlds.batch()) {
+        let mut latency = Latency::new();
+        let asked = missing.chunks(self.worlds.batch()).try_for_each(|missing| {
             let talks: Vec<Talking> =
                 missing.iter().map(|place| self.talking(&prompter, *place)).collect::<Result<_, _>>()?;
             let mut spoken: Vec<Conversation> =
                 talks.iter().map(|talk| Conversation::new(talk.messages.clone())).collect();
-            let held = rounds.hold(context, talks, &mut latency, |context, place, said| {
+            rounds.hold(context, talks, &mut latency, |context, place, said| {
                 let ((request, index), conversation) = (missing[place], &mut spoken[place]);
                 if let Spoken::Turn { answer, model, fingerprint, .. } = said {
-                    answers.about.note(model, fingerprint);
+                    arrivals.answers.about.note(model, fingerprint);
                     conversation.takes(&answer);
                     let heard = turns.heard((request, index), &answer.text, answer.finish);
                     if let Some(messages) = heard
@@ -60,24 +56,11 @@ impl Order {
                     }
                 }
                 let talk = turns.end(request, index, conversation.turns.clone())?;
-                let answer = Answer { talk, ..conversation.answer() };
-                done = Done { answers: done.answers + 1, tokens: done.tokens + answer.tokens };
-                if let Some(group) = answers.fill(request, index, answer) {
-                    sink(context, request, &group);
-                }
-                pace.keep(|| answers.save(context))?;
-                self.tell(context, done);
+                arrivals.take(context, (request, index), Answer { talk, ..conversation.answer() })?;
                 Ok(None)
-            });
-            if held.is_err() {
-                // What was paid for is kept for the next attempt. If that fails too, the first error is the one to know.
-                answers.save(context).ok();
-            }
-            held?;
-        }
-        latency.tell(context, done.tokens - before);
-        answers.about.tell(context);
-        Ok(())
+            })
+        });
+        arrivals.end(context, asked, &latency)
     }
 
     fn talking(&self, prompter: &Prompter, (request, index): (usize, usize)) -> Result<Talking, StageError> {
